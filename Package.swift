@@ -1,0 +1,121 @@
+// swift-tools-version:6.1
+import PackageDescription
+
+// One root package: shared libraries in Sources/, the node's targets in edge/, the hub's in hub/.
+// `edge` and `hub` never import each other; Tests/HouseRulesTests holds the import table.
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// Data-plane modules are small and hot: without optimisation across modules a packet crosses four of them.
+func library(_ name: String, in folder: String = "Sources", _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: "\(folder)/\(name)", resources: resources, swiftSettings: strict)
+}
+
+func tool(_ name: String, in folder: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: "\(folder)/\(name)", swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: strict)
+}
+
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let coreMetrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
+let mustache: Target.Dependency = .product(name: "Mustache", package: "swift-mustache")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
+let swiftASN1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
+
+let package = Package(
+    name: "fieldpost",
+    products: [
+        .executable(name: "fieldpost-edge", targets: ["fieldpost-edge"]),
+        .executable(name: "fieldpost-hub", targets: ["fieldpost-hub"]),
+        .executable(name: "fieldpost", targets: ["fieldpost"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.0"),
+        .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.0"),
+        .package(url: "https://github.com/apple/swift-system.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache.git", from: "2.1.0"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
+    ],
+    targets: [
+        // System libraries, from Debian.
+        .systemLibrary(name: "CLibAV", path: "Sources/CLibAV", pkgConfig: "libavformat", providers: [.apt(["libavformat-dev", "libavcodec-dev"])]),
+        .systemLibrary(name: "CZstd", path: "Sources/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CTimex", path: "Sources/CTimex"),  // adjtimex(2): the Glibc module leaves it out
+
+        // Shared libraries.
+        library("LibAV", ["CLibAV"]),
+        library("Zstd", ["CZstd"]),
+        library("RecordingModel", []),
+        library("EvidenceLog", ["RecordingModel", crypto]),
+        library("SyncProtocol", ["RecordingModel", "EvidenceLog", "Zstd"]),
+        library("NodeIdentity", ["RecordingModel", crypto, x509, swiftASN1]),
+        library("StorageIO", [system]),
+        library("ServiceSupport", ["RecordingModel", "CTimex", logging, metrics, coreMetrics, lifecycle, "Yams"]),
+
+        // The node.
+        library("EdgeCapture", in: "edge", ["LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
+        library("EdgeJournal", in: "edge", ["StorageIO", "EvidenceLog", "RecordingModel", grdb, crypto, logging, system]),
+        library("EdgeSync", in: "edge", ["SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", nioCore, nioPosix, nioHTTP1, nioSSL, logging]),
+        tool("fieldpost-edge", in: "edge", [
+            "EdgeCapture", "EdgeJournal", "EdgeSync", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog",
+            "SyncProtocol", "RecordingModel", argumentParser, crypto, logging, metrics, lifecycle, unixSignals, system,
+        ]),
+
+        // The hub.
+        library("HubStore", in: "hub", ["StorageIO", "SyncProtocol", "EvidenceLog", "RecordingModel", grdb, crypto, cryptoExtras, logging, system]),
+        library("HubIngest", in: "hub", [
+            .product(name: "HTTPTypes", package: "swift-http-types"), "StorageIO",
+            "HubStore", "SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", hummingbird, .product(name: "HummingbirdCore", package: "hummingbird"),
+            hummingbirdTLS, nioCore, nioSSL, logging, metrics,
+        ]),
+        library("HubReview", in: "hub", [
+            "HubStore", "StorageIO", "RecordingModel", "EvidenceLog", hummingbird, hummingbirdTLS, mustache, nioCore, nioPosix, nioSSL, crypto, logging, metrics,
+        ], resources: [.embedInCode("Resources")]),
+        tool("fieldpost-hub", in: "hub", [
+            "HubStore", "HubIngest", "HubReview", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog", "RecordingModel",
+            argumentParser, logging, metrics, lifecycle, unixSignals, system, hummingbird, nioCore, nioPosix,
+        ]),
+        tool("fieldpost", in: "hub", ["SyncProtocol", "EvidenceLog", "RecordingModel", asyncHTTPClient, argumentParser, nioCore, nioPosix, nioSSL, nioHTTP1, crypto, x509, system]),
+        library("TestSupport", in: "Tests", []),
+        tests("HouseRulesTests", []),
+        tests("EndToEndTests", ["TestSupport", "NodeIdentity"]),
+        tests("LibAVTests", ["LibAV"]),
+        tests("EdgeCaptureTests", ["EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
+        tests("ZstdTests", ["Zstd", "CZstd"]),
+        tests("ServiceSupportTests", ["ServiceSupport", "RecordingModel", logging, coreMetrics]),
+        tests("EdgeConfigurationTests", ["fieldpost-edge", "ServiceSupport", "RecordingModel", logging]),
+    ]
+)

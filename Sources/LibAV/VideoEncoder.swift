@@ -1,0 +1,118 @@
+import CLibAV
+
+/// A picture of 8-bit YUV 4:2:0 in three planes; written in place and reused.
+package struct Picture: ~Copyable {
+    let native: UnsafeMutablePointer<AVFrame>
+    package let widthPixels: Int
+    package let heightPixels: Int
+
+    package init(widthPixels: Int, heightPixels: Int) throws(LibAVError) {
+        guard let frame = av_frame_alloc() else { throw LibAVError(code: LibAVError.outOfMemory, operation: "allocate a picture") }
+        frame.pointee.width = Int32(widthPixels)
+        frame.pointee.height = Int32(heightPixels)
+        frame.pointee.format = AV_PIX_FMT_YUV420P.rawValue
+        let code = av_frame_get_buffer(frame, 0)
+        if code < 0 {
+            var pointer: UnsafeMutablePointer<AVFrame>? = frame
+            av_frame_free(&pointer)
+            throw LibAVError(code: code, operation: "allocate a picture")
+        }
+        native = frame
+        self.widthPixels = widthPixels
+        self.heightPixels = heightPixels
+    }
+
+    deinit {
+        var pointer: UnsafeMutablePointer<AVFrame>? = native
+        av_frame_free(&pointer)
+    }
+
+    /// The rows of a plane (0 luma, 1 and 2 chroma) and the distance from one to the next, for writing.
+    package mutating func withPlane(_ plane: Int, _ body: (UnsafeMutableRawBufferPointer, _ strideBytes: Int) -> Void) throws(LibAVError) {
+        try checked(av_frame_make_writable(native), "write a picture")
+        let data = withUnsafeBytes(of: &native.pointee.data) { $0.bindMemory(to: UnsafeMutablePointer<UInt8>?.self)[plane] }
+        let stride = withUnsafeBytes(of: &native.pointee.linesize) { Int($0.bindMemory(to: Int32.self)[plane]) }
+        let rows = plane == 0 ? heightPixels : (heightPixels + 1) / 2
+        body(UnsafeMutableRawBufferPointer(start: data, count: stride * rows), stride)
+    }
+}
+
+/// H.264 by libx264, without B-frames and without delay: what an ordinary camera sends, for the test camera.
+package struct VideoEncoder: ~Copyable {
+    package struct Settings: Sendable, Hashable {
+        package var widthPixels: Int
+        package var heightPixels: Int
+        package var framesPerSecond: Int
+        package var groupFrames: Int
+        package var bitsPerSecond: Int
+
+        package init(widthPixels: Int, heightPixels: Int, framesPerSecond: Int, groupFrames: Int, bitsPerSecond: Int) {
+            self.widthPixels = widthPixels
+            self.heightPixels = heightPixels
+            self.framesPerSecond = framesPerSecond
+            self.groupFrames = groupFrames
+            self.bitsPerSecond = bitsPerSecond
+        }
+    }
+
+    private let context: UnsafeMutablePointer<AVCodecContext>
+    package let parameters: CodecParameters
+    package let timeBase: Rational
+
+    package init(_ settings: Settings) throws(LibAVError) {
+        _ = LibraryLog.silenced
+        guard let codec = avcodec_find_encoder_by_name("libx264"), let context = avcodec_alloc_context3(codec) else {
+            throw LibAVError(code: clibav_error_encoder_not_found, operation: "find libx264")
+        }
+        context.pointee.width = Int32(settings.widthPixels)
+        context.pointee.height = Int32(settings.heightPixels)
+        context.pointee.pix_fmt = AV_PIX_FMT_YUV420P
+        context.pointee.time_base = AVRational(num: 1, den: Int32(settings.framesPerSecond))
+        context.pointee.framerate = AVRational(num: Int32(settings.framesPerSecond), den: 1)
+        context.pointee.gop_size = Int32(settings.groupFrames)
+        context.pointee.keyint_min = Int32(settings.groupFrames)
+        context.pointee.max_b_frames = 0
+        context.pointee.bit_rate = Int64(settings.bitsPerSecond)
+        context.pointee.rc_max_rate = Int64(settings.bitsPerSecond)
+        context.pointee.rc_buffer_size = Int32(clamping: settings.bitsPerSecond)
+        context.pointee.thread_count = 1
+        for (name, value) in [("preset", "ultrafast"), ("tune", "zerolatency"), ("x264-params", "scenecut=0")] {
+            av_opt_set(context.pointee.priv_data, name, value, 0)
+        }
+        do throws(LibAVError) {
+            try checked(avcodec_open2(context, codec, nil), "open libx264")
+            parameters = try CodecParameters(encoder: context)
+        } catch {
+            var pointer: UnsafeMutablePointer<AVCodecContext>? = context
+            avcodec_free_context(&pointer)
+            throw error
+        }
+        self.context = context
+        timeBase = Rational(1, Int32(settings.framesPerSecond))
+    }
+
+    deinit {
+        var pointer: UnsafeMutablePointer<AVCodecContext>? = context
+        avcodec_free_context(&pointer)
+    }
+
+    /// Presentation time in frames.
+    package mutating func send(_ picture: borrowing Picture, presentationTime: Int64) throws(LibAVError) -> TransferOutcome {
+        picture.native.pointee.pts = presentationTime
+        return try outcome(avcodec_send_frame(context, picture.native))
+    }
+
+    package mutating func receive(into packet: borrowing Packet) throws(LibAVError) -> TransferOutcome {
+        try outcome(avcodec_receive_packet(context, packet.native))
+    }
+
+    private func outcome(_ code: Int32) throws(LibAVError) -> TransferOutcome {
+        switch code {
+        case clibav_error_end_of_file: return .ended
+        case LibAVError.tryAgain: return .wouldBlock
+        default:
+            try checked(code, "encode H.264")
+            return .done
+        }
+    }
+}

@@ -1,0 +1,41 @@
+/// What a node says of itself in every hello.
+package struct NodeStatus: Hashable, Sendable, Codable {
+    package struct Disk: Hashable, Sendable, Codable {
+        package var totalBytes: Int64
+        package var availableBytes: Int64
+        package init(totalBytes: Int64, availableBytes: Int64) {
+            self.totalBytes = totalBytes
+            self.availableBytes = availableBytes
+        }
+    }
+    package var software: String
+    package var bootID: String
+    package var uptimeMilliseconds: Int64
+    package var clock: WallEstimate
+    package var disk: Disk?
+    package var cameras: [CameraHealth]
+    /// When the node means to call again; nil when it stays in contact.
+    package var nextContactUnixMilliseconds: Int64?
+
+    package init(software: String, bootID: String, uptimeMilliseconds: Int64, clock: WallEstimate, disk: Disk?, cameras: [CameraHealth], nextContactUnixMilliseconds: Int64? = nil) {
+        self.software = software
+        self.bootID = bootID
+        self.uptimeMilliseconds = uptimeMilliseconds
+        self.clock = clock
+        self.disk = disk
+        self.cameras = cameras
+        self.nextContactUnixMilliseconds = nextContactUnixMilliseconds
+    }
+}
+
+/// How much of a class of footage is still only on the node.
+package struct Backlog: Hashable, Sendable, Codable {
+    package var segments: Int
+    package var bytes: Int64
+    package var durationMilliseconds: Int64
+    package init(segments: Int = 0, bytes: Int64 = 0, durationMilliseconds: Int64 = 0) {
+        self.segments = segments
+        self.bytes = bytes
+        self.durationMilliseconds = durationMilliseconds
+    }
+}

@@ -1,0 +1,90 @@
+// What the hub's API says to its pages and to the maintainers' command line.
+
+/// One row of the node list.
+package struct NodeSummary: Hashable, Sendable, Codable {
+    package struct Camera: Hashable, Sendable, Codable {
+        package var camera: CameraID
+        /// End of the newest footage that the node has reported, and of the newest that the hub holds.
+        package var newestUnixMilliseconds: Int64?
+        package var newestOnHubUnixMilliseconds: Int64?
+        package var health: CameraHealth?
+        package init(camera: CameraID, newestUnixMilliseconds: Int64?, newestOnHubUnixMilliseconds: Int64?, health: CameraHealth?) {
+            self.camera = camera
+            self.newestUnixMilliseconds = newestUnixMilliseconds
+            self.newestOnHubUnixMilliseconds = newestOnHubUnixMilliseconds
+            self.health = health
+        }
+    }
+    /// `forked`: two signed histories of one log exist; somebody cloned or restored the node.
+    package enum State: String, Sendable, Codable { case active, suspended, forked }
+
+    package var node: NodeID
+    package var name: String
+    package var state: State
+    package var lastContactUnixMilliseconds: Int64?
+    package var status: NodeStatus?
+    /// The node's clock minus the hub's at the last hello.
+    package var clockOffsetMilliseconds: Int64?
+    package var logSize: UInt64
+    /// Known to the hub from the log, but not held by it.
+    package var onlyOnNode: Backlog
+    package var onHub: Backlog
+    package var cameras: [Camera]
+
+    package init(
+        node: NodeID, name: String, state: State, lastContactUnixMilliseconds: Int64?, status: NodeStatus?, clockOffsetMilliseconds: Int64?,
+        logSize: UInt64, onlyOnNode: Backlog, onHub: Backlog, cameras: [Camera]
+    ) {
+        self.node = node
+        self.name = name
+        self.state = state
+        self.lastContactUnixMilliseconds = lastContactUnixMilliseconds
+        self.status = status
+        self.clockOffsetMilliseconds = clockOffsetMilliseconds
+        self.logSize = logSize
+        self.onlyOnNode = onlyOnNode
+        self.onHub = onHub
+        self.cameras = cameras
+    }
+}
+
+/// A segment that the hub holds, as a player needs it. Its bytes are at `/api/v1/segments/<sha256>`.
+package struct PlayableSegment: Hashable, Sendable, Codable {
+    package var record: SegmentRecord
+    package var logIndex: UInt64
+    package init(record: SegmentRecord, logIndex: UInt64) {
+        self.record = record
+        self.logIndex = logIndex
+    }
+}
+
+/// `GET /api/v1/nodes`
+package struct NodeList: Hashable, Sendable, Codable {
+    package var asOfUnixMilliseconds: Int64
+    package var nodes: [NodeSummary]
+    package init(asOfUnixMilliseconds: Int64, nodes: [NodeSummary]) {
+        self.asOfUnixMilliseconds = asOfUnixMilliseconds
+        self.nodes = nodes
+    }
+}
+
+/// `GET /api/v1/nodes/<node>/cameras/<camera>/timeline?from=…&to=…` (milliseconds since 1970)
+package struct CameraTimeline: Hashable, Sendable, Codable {
+    package var asOfUnixMilliseconds: Int64
+    package var node: NodeID
+    package var camera: CameraID
+    package var startUnixMilliseconds: Int64
+    package var endUnixMilliseconds: Int64
+    /// Tiles the window: no hole, no overlap.
+    package var spans: [TimelineSpan]
+    package var segments: [PlayableSegment]
+    package init(asOfUnixMilliseconds: Int64, node: NodeID, camera: CameraID, startUnixMilliseconds: Int64, endUnixMilliseconds: Int64, spans: [TimelineSpan], segments: [PlayableSegment]) {
+        self.asOfUnixMilliseconds = asOfUnixMilliseconds
+        self.node = node
+        self.camera = camera
+        self.startUnixMilliseconds = startUnixMilliseconds
+        self.endUnixMilliseconds = endUnixMilliseconds
+        self.spans = spans
+        self.segments = segments
+    }
+}
