@@ -1,0 +1,78 @@
+import EvidenceLog
+import FoundationEssentials
+import Zstd
+
+/// Messages are JSON, compressed with zstd. Sizes are bounded before anything is allocated.
+package enum MessageCoding {
+    package static let compressedByteLimit = 1 << 20
+    package static let plainByteLimit = 4 << 20
+
+    package static func json(_ message: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return Array(try encoder.encode(message))
+    }
+
+    package static func encode(_ message: some Encodable) throws -> [UInt8] {
+        try compress(json(message))
+    }
+
+    package static func decode<Message: Decodable>(_ type: Message.Type, from bytes: [UInt8]) throws -> Message {
+        try JSONDecoder().decode(type, from: Data(decompress(bytes, limitBytes: plainByteLimit)))
+    }
+
+    static func compress(_ plain: [UInt8]) throws -> [UInt8] {
+        var compressor = try ZstdCompressor()
+        return try compressor.compress(plain)
+    }
+
+    static func decompress(_ bytes: [UInt8], limitBytes: Int) throws -> [UInt8] {
+        var decompressor = try ZstdDecompressor()
+        return try decompressor.decompress(bytes, limitBytes: limitBytes)
+    }
+}
+
+/// Log lines from one index on, and the checkpoint they lead to: the payload of an `entries` frame.
+/// Plain form: start 8, count 4, checkpoint length 4, checkpoint, then the lines, each ended by a newline.
+package struct EntryBatch: Hashable, Sendable {
+    /// Plain bytes of the lines at most; the whole stays below `FrameCoding.payloadByteLimit`.
+    package static let lineByteLimit = 3 << 20
+    package static let plainByteLimit = 4 << 20
+
+    package var start: UInt64
+    package var lines: [[UInt8]]
+    package var checkpoint: SignedCheckpoint
+
+    package init(start: UInt64, lines: [[UInt8]], checkpoint: SignedCheckpoint) {
+        self.start = start
+        self.lines = lines
+        self.checkpoint = checkpoint
+    }
+
+    package func encoded() throws -> [UInt8] {
+        var plain: [UInt8] = []
+        let note = Array(checkpoint.note.encoded.utf8)
+        withUnsafeBytes(of: start.bigEndian) { plain += Array($0) }
+        withUnsafeBytes(of: UInt32(lines.count).bigEndian) { plain += Array($0) }
+        withUnsafeBytes(of: UInt32(note.count).bigEndian) { plain += Array($0) }
+        plain += note
+        for line in lines {
+            plain += line
+            plain.append(UInt8(ascii: "\n"))
+        }
+        return try MessageCoding.compress(plain)
+    }
+
+    /// Nil for anything that is not exactly such a batch.
+    package init?(decoding bytes: [UInt8]) {
+        guard let plain = try? MessageCoding.decompress(bytes, limitBytes: Self.plainByteLimit) else { return nil }
+        var reader = ByteReader(plain[...])
+        guard let start = reader.integer(8), let count = reader.integer(4), let noteLength = reader.integer(4),
+            noteLength <= SignedNote.byteLimit, let note = reader.bytes(Int(noteLength)),
+            let checkpoint = SignedCheckpoint(encoded: String(decoding: note, as: UTF8.self))
+        else { return nil }
+        let lines = reader.rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        guard lines.count == Int(count) + 1, lines.last?.isEmpty == true else { return nil }
+        self.init(start: start, lines: lines.dropLast().map(Array.init), checkpoint: checkpoint)
+    }
+}
