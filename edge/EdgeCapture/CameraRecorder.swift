@@ -1,0 +1,64 @@
+import LibAV
+import Logging
+import RecordingModel
+import StorageIO
+import Synchronization
+import SystemPackage
+
+/// Records one camera on a thread of its own, for as long as it is started: connects, records, says why it
+/// does not, and connects again. Started once and stopped once.
+package final class CameraRecorder: Sendable {
+    /// A thread that hangs in the disk or in a name lookup is left behind after this.
+    package static let stopMilliseconds: Int64 = 3_000
+
+    private let context: RecorderContext
+    private let randomness: Mutex<any RandomNumberGenerator & Sendable>
+    private let stopSignal = StopSignal()
+    private let finished = Latch()
+    private let started = Atomic<Bool>(false)
+
+    /// - Parameters:
+    ///   - segmentsRoot: `segments` in the node's data directory.
+    ///   - randomness: spreads reconnects, so that cameras do not come back in step.
+    package init(
+        configuration: CameraConfiguration, segmentsRoot: FilePath, storage: any StorageIO, sink: any RecordingSink, clocks: any Clocks,
+        randomness: any RandomNumberGenerator & Sendable, logger: Logger
+    ) {
+        let stream = StreamID(camera: configuration.id, kind: .main)
+        var logger = logger
+        logger[metadataKey: "camera"] = "\(configuration.id)"
+        context = RecorderContext(
+            configuration: configuration, stream: stream,
+            directory: segmentsRoot.appending(stream.camera.description).appending(stream.kind.rawValue), storage: storage, sink: sink,
+            clocks: clocks, logger: logger)
+        self.randomness = Mutex(randomness)
+    }
+
+    /// Returns at once. False when the system gives no thread, or when it was started before.
+    @discardableResult
+    package func start() -> Bool {
+        guard !started.exchange(true, ordering: .sequentiallyConsistent) else { return false }
+        let (context, stopSignal, finished) = (context, stopSignal, finished)
+        let randomness = randomness.withLock { $0 }
+        let running = DedicatedThread.start(name: "cam-\(context.configuration.id)") {
+            RecordingSupervisor(context, stop: stopSignal, randomness: randomness).run()
+            finished.set()
+        }
+        if !running { finished.set() }
+        return running
+    }
+
+    /// Asks it to end, and returns at once: many recorders end together.
+    package func requestStop() { stopSignal.set() }
+
+    /// Ends it and waits: the open segment is sealed and delivered, and the gap after it. Blocks its thread for
+    /// at most `stopMilliseconds`; false when it has not ended by then.
+    @discardableResult
+    package func stop() -> Bool {
+        requestStop()
+        guard started.load(ordering: .sequentiallyConsistent) else { return true }
+        let ended = finished.wait(milliseconds: Self.stopMilliseconds)
+        if !ended { context.logger.error("the recorder did not end in time; its thread is left behind") }
+        return ended
+    }
+}

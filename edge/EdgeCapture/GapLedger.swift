@@ -1,0 +1,85 @@
+import Logging
+import RecordingModel
+
+/// Accounts for every millisecond of a stream: footage and gaps follow one another without overlap or hole.
+/// Times are boot-clock milliseconds.
+final class GapLedger {
+    /// A gap that lasts is told in pieces, so that a power cut loses at most one.
+    static let pieceMilliseconds: Int64 = 60_000
+    /// Gaps that the sink refused wait here; beyond this the last one grows.
+    private static let waitingLimit = 100
+
+    private let context: RecorderContext
+    private(set) var accountedUntil: Int64
+    private var open: (cause: GapCause, detail: String)?
+    private var waiting: [GapRecord] = []
+
+    init(_ context: RecorderContext, start: Moment) {
+        self.context = context
+        accountedUntil = start.bootMilliseconds
+        open = (.starting, "the recorder started and waits for the camera's first key frame")
+    }
+
+    /// Ends the gap. The footage's start: now, or later when the run before claims more time than has passed.
+    func footageBegins(_ now: Moment) -> Int64 {
+        tick(now)
+        write(until: now.bootMilliseconds, now)
+        open = nil
+        return accountedUntil
+    }
+
+    func recorded(until end: Int64) { accountedUntil = max(accountedUntil, end) }
+
+    /// Footage ended; the gap runs from what is accounted for.
+    func gapBegins(_ cause: GapCause, _ detail: String) { open = (cause, detail) }
+
+    /// What is known now about the gap under way. Time at the start gets the first cause that is learned;
+    /// later causes count from when they are learned.
+    func learned(_ cause: GapCause, _ detail: String, _ now: Moment) {
+        if let open, open.cause != .starting, open.cause != cause { write(until: now.bootMilliseconds, now) }
+        open = (cause, detail)
+    }
+
+    /// To be called at least every few seconds while no footage comes.
+    func tick(_ now: Moment) {
+        while open != nil, now.bootMilliseconds - accountedUntil >= Self.pieceMilliseconds {
+            write(until: accountedUntil + Self.pieceMilliseconds, now)
+        }
+    }
+
+    /// The recorder ends here.
+    func close(_ now: Moment) {
+        tick(now)
+        write(until: now.bootMilliseconds, now)
+        open = nil
+    }
+
+    private func write(until end: Int64, _ now: Moment) {
+        guard let open, end > accountedUntil else { return }
+        let gap = GapRecord(
+            stream: context.stream, bootID: context.clocks.bootID, startBootMilliseconds: accountedUntil,
+            startWall: now.wall(atBootMilliseconds: accountedUntil), durationMilliseconds: end - accountedUntil, cause: open.cause,
+            detail: open.detail)
+        accountedUntil = end
+        if waiting.count >= Self.waitingLimit, let last = waiting.last,
+            last.startBootMilliseconds + last.durationMilliseconds == gap.startBootMilliseconds
+        {
+            waiting[waiting.count - 1].durationMilliseconds += gap.durationMilliseconds
+        } else {
+            waiting.append(gap)
+        }
+        deliver()
+    }
+
+    private func deliver() {
+        while let gap = waiting.first {
+            do {
+                try context.sink.deliver(gap)
+                waiting.removeFirst()
+            } catch {
+                context.logger.error("a gap could not be written; it is kept and tried again", metadata: ["error": "\(error)"])
+                return
+            }
+        }
+    }
+}

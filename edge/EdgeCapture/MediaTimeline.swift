@@ -1,0 +1,52 @@
+import LibAV
+
+/// Puts a track's timestamps on the run's timeline: from 0 at the run's first key frame, always forward.
+struct MediaTimeline {
+    /// Beyond this, either way, the timeline cannot go on.
+    static let jumpSeconds: Int64 = 10
+
+    struct Placement {
+        var decodeTime: Int64
+        /// Presentation minus decode time; negative where a decode time had to be moved forward.
+        var compositionOffset: Int32
+    }
+
+    private let source: Rational
+    private let target: Rational
+    private let jumpTicks: Int64
+    /// The timestamp, in ticks of the target, that is 0 on the timeline; nil until a packet of the run had one.
+    private(set) var origin: Int64?
+    private var lastRaw: Int64?
+    private var last: Int64 = -1
+    private var lastDuration: Int64
+
+    /// - Parameter typicalDuration: in ticks of `timescale`, for packets without any timestamp.
+    init(source: Rational, timescale: Int32, origin: Int64?, typicalDuration: Int64) {
+        self.source = source
+        target = Rational(1, timescale)
+        jumpTicks = Self.jumpSeconds * Int64(timescale)
+        self.origin = origin
+        lastDuration = typicalDuration
+    }
+
+    /// Nil when the timestamps jumped. A packet from before the origin gets a negative time.
+    mutating func place(_ packet: borrowing Packet) -> Placement? {
+        let stamp = (packet.decodeTime ?? packet.presentationTime).map { source.rescale($0, to: target) }
+        let expected = last < 0 ? 0 : last + lastDuration
+        if origin == nil { origin = stamp.map { $0 - expected } }
+        // Some RTSP servers send the first picture without a time.
+        guard let raw = stamp ?? lastRaw.map({ $0 + lastDuration }), let origin else {
+            last = expected
+            return Placement(decodeTime: expected, compositionOffset: 0)
+        }
+        if let lastRaw, abs(raw - lastRaw) > jumpTicks { return nil }
+        let wanted = raw - origin
+        if wanted < 0, last < 0 { return Placement(decodeTime: wanted, compositionOffset: 0) }
+        let decodeTime = max(wanted, last + 1)
+        if last >= 0, decodeTime - last > 1 { lastDuration = decodeTime - last }
+        lastRaw = raw
+        last = decodeTime
+        let presentation = packet.presentationTime.map { source.rescale($0, to: target) - origin } ?? decodeTime
+        return Placement(decodeTime: decodeTime, compositionOffset: Int32(clamping: presentation - decodeTime))
+    }
+}

@@ -1,0 +1,52 @@
+import Logging
+import RecordingModel
+import StorageIO
+import SystemPackage
+
+/// What every part of one camera's recorder needs, passed along as one value.
+struct RecorderContext: Sendable {
+    var configuration: CameraConfiguration
+    var stream: StreamID
+    /// The stream's folder below the segments' root.
+    var directory: FilePath
+    var storage: any StorageIO
+    var sink: any RecordingSink
+    var clocks: any Clocks
+    var logger: Logger
+
+    func fault(_ error: any Error) -> StorageFault {
+        let isFull = (error as? StorageError)?.isNoSpace ?? false
+        return StorageFault(cause: isFull ? .diskFull : .diskFault, detail: "\(error)")
+    }
+}
+
+/// Counters and state of a camera, reported at each change of state and about once a second.
+final class HealthReporter {
+    private static let intervalNanoseconds: Int64 = 1_000_000_000
+    private let sink: any RecordingSink
+    private var reportedNanoseconds: Int64 = .min
+    var health: CameraHealth
+
+    init(_ context: RecorderContext, now: Moment) {
+        sink = context.sink
+        health = CameraHealth(camera: context.configuration.id, state: .connecting, sinceBootMilliseconds: now.bootMilliseconds)
+    }
+
+    func enter(_ state: CameraHealth.State, now: Moment, lastError: String?) {
+        health.lastError = lastError
+        if state != health.state {
+            health.state = state
+            health.sinceBootMilliseconds = now.bootMilliseconds
+        }
+        report(now)
+    }
+
+    func tick(_ now: Moment) {
+        if reportedNanoseconds == .min || now.bootNanoseconds - reportedNanoseconds >= Self.intervalNanoseconds { report(now) }
+    }
+
+    private func report(_ now: Moment) {
+        reportedNanoseconds = now.bootNanoseconds
+        sink.report(health)
+    }
+}

@@ -1,0 +1,167 @@
+import EvidenceLog
+import LibAV
+import Logging
+import RecordingModel
+import StorageIO
+import SystemPackage
+
+/// One run: segments that follow one another without a break, on one media timeline, with one init segment.
+final class RunRecorder {
+    /// At most so much is unsynced while packets come.
+    private static let syncNanoseconds: Int64 = 5_000_000_000
+
+    private let context: RecorderContext
+    private let ledger: GapLedger
+    private let fragments: FragmentWriter
+    private let number: UInt64
+    private let initSegment: InitSegment
+    private let initSHA256: ContentHash
+    private let widthPixels: Int
+    private let heightPixels: Int
+    private let segmentTicks: Int64
+
+    private var segment: SegmentWriter?
+    private var segmentClock: SegmentClock
+    private var mediaStart: Int64 = 0
+    private var drops = 0
+    private var lastSyncNanoseconds: Int64
+    private var lastArrivalNanoseconds: Int64
+
+    /// Opens the first segment; the ledger's gap ends where it starts.
+    init(
+        _ context: RecorderContext, ledger: GapLedger, fragments: FragmentWriter, initSegment: InitSegment, video: CodecParameters, now: Moment
+    ) throws(StorageFault) {
+        self.context = context
+        self.ledger = ledger
+        self.fragments = fragments
+        self.initSegment = initSegment
+        initSHA256 = ContentHash.sha256(of: initSegment.bytes)
+        widthPixels = video.widthPixels
+        heightPixels = video.heightPixels
+        segmentTicks = Int64(max(context.configuration.segmentMilliseconds, CameraConfiguration.minimumSegmentMilliseconds)) * 90
+        number = context.sink.nextRun(for: context.stream)
+        lastSyncNanoseconds = now.bootNanoseconds
+        lastArrivalNanoseconds = now.bootNanoseconds
+        // Not before what is accounted for, should the run before claim more time than has passed.
+        segmentClock = SegmentClock(startNanoseconds: max(now.bootNanoseconds, ledger.accountedUntil * 1_000_000))
+        segment = try openSegment(now)
+        // Only now, when there is a file to hold the footage.
+        _ = ledger.footageBegins(now)
+    }
+
+    func countDrop() { drops += 1 }
+
+    func addVideo(_ packet: borrowing Packet, isAnnexB: Bool, at place: MediaTimeline.Placement, now: Moment) throws(StorageFault) {
+        lastArrivalNanoseconds = now.bootNanoseconds
+        if fragments.mustFlush(decodeTime: place.decodeTime, isKey: packet.isKey, byteCount: packet.byteCount) {
+            try flush(nextDecodeTime: place.decodeTime)
+            if packet.isKey, place.decodeTime - mediaStart >= segmentTicks { try cut(mediaTime: place.decodeTime, now) }
+        }
+        fragments.addVideo(packet.bytes, isAnnexB: isAnnexB, isKey: packet.isKey, at: place)
+        if now.bootNanoseconds - lastSyncNanoseconds >= Self.syncNanoseconds { try sync(now) }
+    }
+
+    /// False when the packet had to be dropped.
+    func addAudio(_ packet: borrowing Packet, at place: MediaTimeline.Placement) -> Bool {
+        fragments.addAudio(packet.bytes, at: place)
+    }
+
+    /// Writes what is pending and seals the last segment. Afterwards the ledger knows up to where there is footage.
+    /// A fault of the disk is returned, because it is then the cause of the gap that follows.
+    func finish(_ end: SegmentEnd, _ now: Moment) -> StorageFault? {
+        do throws(StorageFault) {
+            try flush(nextDecodeTime: nil)
+            let lastFrame = fragments.typicalVideoDuration * 100_000 / 9
+            try seal(end, observedEndNanoseconds: lastArrivalNanoseconds + lastFrame, now)
+            return nil
+        } catch {
+            abandon(now)
+            return error
+        }
+    }
+
+    /// After a fault of the disk: seals what is verified, forgets the rest.
+    func abandon(_ now: Moment) {
+        guard let segment else { return }
+        self.segment = nil
+        guard let progress = segment.salvage() else { return }
+        do throws(StorageFault) {
+            try deliver(segment, progress, .storageFault, endNanoseconds: segmentClock.end(mediaTicks: progress.durationTicks, observed: nil))
+        } catch {
+            segment.discard()
+            context.logger.error("a segment could not be sealed after a disk fault", metadata: ["error": "\(error.detail)"])
+        }
+    }
+
+    private func flush(nextDecodeTime: Int64?) throws(StorageFault) {
+        guard let segment else { return }
+        do {
+            try fragments.flush(nextDecodeTime: nextDecodeTime) { bytes, summary in try segment.append(bytes, summary: summary) }
+        } catch {
+            throw context.fault(error)
+        }
+    }
+
+    private func sync(_ now: Moment) throws(StorageFault) {
+        guard let segment, segment.hasUnsynced else { return }
+        do { try segment.sync() } catch { throw context.fault(error) }
+        lastSyncNanoseconds = now.bootNanoseconds
+    }
+
+    private func cut(mediaTime: Int64, _ now: Moment) throws(StorageFault) {
+        try seal(.length, observedEndNanoseconds: now.bootNanoseconds, now)
+        mediaStart = mediaTime
+        segment = try openSegment(now)
+        lastSyncNanoseconds = now.bootNanoseconds
+    }
+
+    private func seal(_ end: SegmentEnd, observedEndNanoseconds: Int64, _ now: Moment) throws(StorageFault) {
+        guard let segment else { return }
+        guard segment.complete.fragmentCount > 0 else {
+            segment.discard()
+            self.segment = nil
+            return
+        }
+        do { try segment.sync() } catch { throw context.fault(error) }
+        segment.close()
+        self.segment = nil
+        let endNanoseconds = segmentClock.end(mediaTicks: segment.complete.durationTicks, observed: observedEndNanoseconds)
+        try deliver(segment, segment.complete, end, endNanoseconds: endNanoseconds)
+        segmentClock = SegmentClock(startNanoseconds: endNanoseconds)
+        drops = 0
+    }
+
+    private func deliver(_ segment: SegmentWriter, _ progress: SegmentWriter.Progress, _ end: SegmentEnd, endNanoseconds: Int64) throws(StorageFault) {
+        let header = segment.header
+        guard let sha256 = progress.sha256 else { return }
+        let record = SegmentRecord(
+            stream: context.stream, sequence: segment.sequence, run: number, bootID: header.bootID,
+            startBootMilliseconds: header.startBootMilliseconds, endBootMilliseconds: endNanoseconds / 1_000_000, startWall: header.startWall,
+            bytes: progress.bytes, sha256: sha256, fragmentRoot: progress.fragments.root, fragmentCount: progress.fragmentCount,
+            initBytes: header.initBytes, initSHA256: header.initSHA256, codecs: header.codecs, widthPixels: widthPixels,
+            heightPixels: heightPixels, mediaStartTicks90k: header.mediaStartTicks90k, mediaDurationTicks90k: progress.durationTicks,
+            frames: progress.frames, drops: drops, end: end, configVersion: header.configVersion)
+        do {
+            try context.sink.deliver(ClosedSegment(record: record, openPath: segment.openPath.string, sidePath: segment.sidePath.string))
+        } catch {
+            throw context.fault(error)
+        }
+        ledger.recorded(until: record.endBootMilliseconds)
+    }
+
+    private func openSegment(_ now: Moment) throws(StorageFault) -> SegmentWriter {
+        let startMilliseconds = segmentClock.startNanoseconds / 1_000_000
+        let header = SideHeader(
+            run: number, bootID: context.clocks.bootID, startBootMilliseconds: startMilliseconds,
+            startWall: now.wall(atBootMilliseconds: startMilliseconds), initBytes: Int64(initSegment.bytes.count), initSHA256: initSHA256,
+            codecs: initSegment.codecs, widthPixels: widthPixels, heightPixels: heightPixels, mediaStartTicks90k: mediaStart,
+            configVersion: context.configuration.configVersion)
+        do {
+            return try SegmentWriter(
+                storage: context.storage, directory: context.directory, sequence: context.sink.nextSequence(for: context.stream),
+                header: header, initBytes: initSegment.bytes)
+        } catch {
+            throw context.fault(error)
+        }
+    }
+}

@@ -1,0 +1,137 @@
+import Crypto
+import EvidenceLog
+import FoundationEssentials
+import RecordingModel
+import StorageIO
+import SystemPackage
+
+/// One open segment file and its side file. After any error only `salvage` and `discard` may be called.
+final class SegmentWriter {
+    /// What the file holds up to a point between two fragments.
+    struct Progress {
+        var bytes: Int64
+        var sideBytes: Int64
+        var hash: SHA256
+        var fragments = MerkleFrontier()
+        var fragmentCount = 0
+        var frames = 0
+        var durationTicks: Int64 = 0
+
+        var sha256: ContentHash? { ContentHash(Array(hash.finalize())) }
+    }
+
+    let sequence: UInt64
+    let header: SideHeader
+    let openPath: FilePath
+    let sidePath: FilePath
+    private let storage: any StorageIO
+    private let directory: FilePath
+    private let data: any AppendingFile
+    private let side: any AppendingFile
+    /// Everything appended; and what is durable of it.
+    private(set) var complete: Progress
+    private var synced: Progress?
+    /// A failed sync is final: a second try would succeed and prove nothing.
+    private var syncFailed = false
+    private var directorySynced = false
+
+    init(storage: any StorageIO, directory: FilePath, sequence: UInt64, header: SideHeader, initBytes: [UInt8]) throws {
+        self.storage = storage
+        self.directory = directory
+        self.sequence = sequence
+        self.header = header
+        openPath = directory.appending(SegmentFiles.openName(sequence))
+        sidePath = directory.appending(SegmentFiles.sideName(sequence))
+        try Self.setAside(openPath, sidePath, storage: storage, at: header.startBootMilliseconds)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let line = Array(try encoder.encode(header)) + [UInt8(ascii: "\n")]
+        do {
+            side = try storage.openForAppending(sidePath)
+            try side.append(line)
+            data = try storage.openForAppending(openPath)
+            try data.append(initBytes)
+        } catch {
+            try? storage.remove(openPath)
+            try? storage.remove(sidePath)
+            throw error
+        }
+        var hash = SHA256()
+        hash.update(data: initBytes)
+        complete = Progress(bytes: Int64(initBytes.count), sideBytes: Int64(line.count), hash: hash)
+    }
+
+    /// A file in the way is one that could neither be sealed nor removed. It is kept under a name that nobody uses.
+    private static func setAside(_ open: FilePath, _ side: FilePath, storage: any StorageIO, at milliseconds: Int64) throws {
+        for path in [open, side] where try storage.size(path) != nil {
+            try storage.rename(path, to: FilePath("\(path.string).aside-\(milliseconds)"))
+        }
+    }
+
+    func append(_ fragment: UnsafeRawBufferPointer, summary: FragmentWriter.Summary) throws {
+        var fragmentHash = SHA256()
+        fragmentHash.update(bufferPointer: fragment)
+        guard let hash = ContentHash(Array(fragmentHash.finalize())) else { return }
+        let record = FragmentRecord(
+            offset: complete.bytes, length: Int64(fragment.count), sha256: hash, durationTicks90k: summary.durationTicks,
+            frames: summary.frames)
+        // The record first: a fragment without one is cut off by recovery, a record without its fragment is skipped.
+        try side.append(record.encoded)
+        try data.append(fragment)
+        complete.sideBytes += Int64(FragmentRecord.recordBytes)
+        complete.bytes += Int64(fragment.count)
+        complete.hash.update(bufferPointer: fragment)
+        complete.fragments.append(MerkleTree.leafHash(hash.bytes))
+        complete.fragmentCount += 1
+        complete.frames += summary.frames
+        complete.durationTicks += summary.durationTicks
+    }
+
+    var hasUnsynced: Bool { complete.fragmentCount > synced?.fragmentCount ?? 0 }
+
+    func sync() throws {
+        do {
+            try data.sync()
+            try side.sync()
+            if !directorySynced { try storage.syncDirectory(directory) }
+        } catch {
+            syncFailed = true
+            throw error
+        }
+        directorySynced = true
+        synced = complete
+    }
+
+    func close() {
+        // All that was promised is synced; closing can only fail to free a descriptor.
+        try? data.close()
+        try? side.close()
+    }
+
+    /// After an error: cuts both files back to what is verified, and says what that is.
+    /// Nil when nothing is; the files are removed then.
+    func salvage() -> Progress? {
+        if !syncFailed, complete.fragmentCount > 0, (try? cut(to: complete)) != nil, (try? sync()) != nil {
+            close()
+            return complete
+        }
+        if let synced, synced.fragmentCount > 0, (try? cut(to: synced)) != nil {
+            close()
+            return synced
+        }
+        discard()
+        return nil
+    }
+
+    /// A segment without a fragment uses no sequence number and leaves no file.
+    func discard() {
+        close()
+        try? storage.remove(openPath)
+        try? storage.remove(sidePath)
+    }
+
+    private func cut(to progress: Progress) throws {
+        try data.truncate(to: progress.bytes)
+        try side.truncate(to: progress.sideBytes)
+    }
+}

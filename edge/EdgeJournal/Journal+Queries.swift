@@ -1,0 +1,86 @@
+import EvidenceLog
+import Logging
+import RecordingModel
+import StorageIO
+import Synchronization
+import SystemPackage
+
+extension Journal {
+    /// The segment's entry and its file, opened; nil when there is no such entry or its file is gone.
+    package func segmentFile(_ id: SegmentID) throws -> JournalSegment? {
+        guard let row = try index.row(of: id), let record = try records(at: [row.index]).first, try storage.size(files.sealed(id)) != nil else { return nil }
+        return JournalSegment(record: record, logIndex: row.index, file: try storage.openForReading(files.sealed(id)))
+    }
+
+    /// Segments (and gaps, when asked for) that overlap a window of wall time, in order of their start.
+    package func segments(
+        of stream: StreamID? = nil, fromUnixMilliseconds: Int64? = nil, toUnixMilliseconds: Int64? = nil, includingGaps: Bool = false, limit: Int
+    ) throws -> [JournalRow] {
+        try index.spans(of: stream, from: fromUnixMilliseconds, to: toUnixMilliseconds, includingGaps: includingGaps, limit: limit)
+            .compactMap { JournalRow($0) }
+    }
+
+    /// Segments that the hub's latest statement does not cover, oldest entry first.
+    /// - Parameter after: goes on behind this segment; from the beginning when it is nil or unknown.
+    package func unsynced(after: SegmentID? = nil, limit: Int) throws -> [SegmentRecord] {
+        let start = try after.flatMap { try index.row(of: $0)?.index }
+        return try records(at: try index.unsynced(after: start, limit: limit))
+    }
+
+    /// The same with the index of each entry, for a sender that pages by it.
+    package func unsynced(afterLogIndex start: UInt64?, limit: Int) throws -> [(logIndex: UInt64, record: SegmentRecord)] {
+        let indexes = try index.unsynced(after: start, limit: limit)
+        return Array(zip(indexes, try records(at: indexes)))
+    }
+
+    private func records(at indexes: [UInt64]) throws -> [SegmentRecord] {
+        try withWriter { writer in
+            try indexes.map { index in
+                guard let line = try writer.log.lines(index..<(index + 1)).first, case .segment(let record) = try LogEntry(line: line).body else {
+                    throw JournalError.unreadable(file: files.index.string, reason: "row \(index) is no segment in the log")
+                }
+                return record
+            }
+        }
+    }
+
+    /// Keeps the hub's latest statement durably and flags what it covers. A statement that covers less than the one
+    /// before takes the flags back: the hub has lost something and will be sent it again.
+    /// - Precondition: the caller has checked the hub's signature, and that the statement is of this log.
+    package func recordStatement(_ encoded: [UInt8], held: [StreamID: SequenceRanges], logSize: UInt64) throws {
+        let statement = JournalStatement(encoded: encoded, held: held, logSize: logSize)
+        try withWriter { writer in
+            try StatementFile(statement, log: writer.log.log).write(files, storage)
+            writer.statement = statement
+            try writer.index.apply(held: held)
+        }
+    }
+
+    package func latestStatement() -> JournalStatement? {
+        writer.withLock { $0.statement }
+    }
+
+    package func status() throws -> JournalStatus {
+        let (size, checkpoint) = writer.withLock { ($0.log.size, $0.log.checkpoints.last) }
+        let (cameras, failure) = inbox.withLock { ($0.health.values.sorted { $0.camera < $1.camera }, $0.failure) }
+        let totals = try index.totals()
+        return JournalStatus(
+            node: options.node, log: logID, logSize: size, lastCheckpoint: checkpoint, segments: totals.segments, bytes: totals.bytes,
+            backlog: totals.backlog, newest: totals.newest, space: try? storage.space(files.root), cameras: cameras, isRecording: failure == nil,
+            failure: failure?.description)
+    }
+
+    /// Makes the index anew from the log and the latest statement.
+    package func rebuildIndex() throws {
+        try withWriter { writer in
+            try writer.index.clear(log: writer.log.log)
+            try writer.catchUpIndex()
+        }
+    }
+
+    /// Compares log, files, index and checkpoints while recording goes on; see `JournalReader.check`.
+    package func check(deep: Bool) throws -> JournalReport {
+        try flush()
+        return try JournalReader(dataDirectory: options.dataDirectory, storage: storage).check(deep: deep)
+    }
+}

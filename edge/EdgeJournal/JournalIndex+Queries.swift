@@ -1,0 +1,118 @@
+import EvidenceLog
+import GRDB
+import RecordingModel
+
+extension JournalIndex {
+    func rows(_ range: Range<UInt64>) throws -> [IndexRow] {
+        try database.read { database in
+            try IndexRow.fetchAll(
+                database, sql: "SELECT * FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx",
+                arguments: [Int64(clamping: range.lowerBound), Int64(clamping: range.upperBound)])
+        }
+    }
+
+    func row(of segment: SegmentID) throws -> IndexRow? {
+        try database.read { database in
+            try IndexRow.fetchOne(
+                database, sql: "SELECT * FROM entries WHERE kind = 'segment' AND stream = ? AND sequence = ? LIMIT 1",
+                arguments: [segment.stream.description, Int64(clamping: segment.sequence)])
+        }
+    }
+
+    /// For each stream the sequence and run that come next.
+    func nextNumbers() throws -> [StreamID: (sequence: UInt64, run: UInt64)] {
+        try database.read { database in
+            let sql = "SELECT stream, max(sequence) AS sequence, max(run) AS run FROM entries WHERE kind = 'segment' GROUP BY stream"
+            return try Row.fetchAll(database, sql: sql).reduce(into: [:]) { result, row in
+                guard let stream = StreamID(row["stream"] as String) else { return }
+                result[stream] = (UInt64(clamping: row["sequence"] as Int64) + 1, UInt64(clamping: row["run"] as Int64) + 1)
+            }
+        }
+    }
+
+    /// Sequences of a stream's segments, as ranges.
+    func sequences(of stream: StreamID) throws -> SequenceRanges {
+        try database.read { database in
+            let sql = "SELECT sequence FROM entries WHERE kind = 'segment' AND stream = ? ORDER BY sequence"
+            let cursor = try Int64.fetchCursor(database, sql: sql, arguments: [stream.description])
+            var ranges = SequenceRanges()
+            while let sequence = try cursor.next() { ranges.insert(UInt64(clamping: sequence)) }
+            return ranges
+        }
+    }
+
+    /// The last entry that speaks of the stream's time, per stream.
+    func lastSpans() throws -> [StreamID: IndexRow] {
+        try database.read { database in
+            let sql = """
+                SELECT * FROM entries WHERE idx IN (SELECT max(idx) FROM entries WHERE stream IS NOT NULL GROUP BY stream)
+                """
+            return try IndexRow.fetchAll(database, sql: sql).reduce(into: [:]) { result, row in
+                if let stream = row.stream.flatMap({ StreamID($0) }) { result[stream] = row }
+            }
+        }
+    }
+
+    /// Segments, and gaps when asked for, that overlap a window of wall time, in order of their start.
+    func spans(of stream: StreamID?, from: Int64?, to: Int64?, includingGaps: Bool, limit: Int) throws -> [IndexRow] {
+        var sql = "SELECT * FROM entries WHERE stream IS NOT NULL"
+        var arguments: StatementArguments = []
+        if !includingGaps { sql += " AND kind = 'segment'" }
+        if let stream {
+            sql += " AND stream = ?"
+            arguments += [stream.description]
+        }
+        if let from {
+            sql += " AND end_wall > ?"
+            arguments += [from]
+        }
+        if let to {
+            sql += " AND start_wall < ?"
+            arguments += [to]
+        }
+        sql += " ORDER BY start_wall, idx LIMIT ?"
+        arguments += [max(0, limit)]
+        return try database.read { [sql, arguments] in try IndexRow.fetchAll($0, sql: sql, arguments: arguments) }
+    }
+
+    /// Log indexes of segments that the statement does not cover, in the order of the log.
+    func unsynced(after index: UInt64?, limit: Int) throws -> [UInt64] {
+        try database.read { database in
+            try Int64.fetchAll(
+                database, sql: "SELECT idx FROM entries WHERE kind = 'segment' AND held = 0 AND idx > ? ORDER BY idx LIMIT ?",
+                arguments: [index.map { Int64(clamping: $0) } ?? -1, max(0, limit)]
+            ).map { UInt64(clamping: $0) }
+        }
+    }
+
+    struct Totals: Sendable {
+        var segments = 0
+        var bytes: Int64 = 0
+        var backlog = Backlog()
+        var newest: [StreamID: JournalStatus.Newest] = [:]
+    }
+
+    func totals() throws -> Totals {
+        try database.read { database in
+            var totals = Totals()
+            let all = "SELECT count(*) AS n, coalesce(sum(bytes), 0) AS bytes FROM entries WHERE kind = 'segment'"
+            if let row = try Row.fetchOne(database, sql: all) {
+                totals.segments = row["n"]
+                totals.bytes = row["bytes"]
+            }
+            let open = """
+                SELECT count(*) AS n, coalesce(sum(bytes), 0) AS bytes, coalesce(sum(end_boot - start_boot), 0) AS ms
+                FROM entries WHERE kind = 'segment' AND held = 0
+                """
+            if let row = try Row.fetchOne(database, sql: open) {
+                totals.backlog = Backlog(segments: row["n"], bytes: row["bytes"], durationMilliseconds: row["ms"])
+            }
+            let newest = "SELECT stream, max(sequence) AS sequence, max(end_wall) AS end_wall FROM entries WHERE kind = 'segment' GROUP BY stream"
+            for row in try Row.fetchAll(database, sql: newest) {
+                guard let stream = StreamID(row["stream"] as String) else { continue }
+                totals.newest[stream] = JournalStatus.Newest(sequence: UInt64(clamping: row["sequence"] as Int64), endUnixMilliseconds: row["end_wall"])
+            }
+            return totals
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import EvidenceLog
+import Logging
+import RecordingModel
+import StorageIO
+import SystemPackage
+
+/// Brings a data directory from any state that a cut may leave it in to a running journal.
+///
+/// 1. The directory is this node's (else it is refused and untouched). The caller holds its lock.
+/// 2. Leftover `.new` files are removed: they were never renamed, so nothing refers to them.
+/// 3. The log is opened, a torn tail cut, and a change of keys that broke off is finished. A log that cannot go on
+///    (damaged, or its key is lost) is left as it lies, and another one is begun under a new id.
+/// 4. The index is brought up to the log.
+/// 5. Entries: `key` (a new epoch, under a checkpoint of the key before), `boot`, `config`.
+/// 6. Files that a cut left are sealed and logged: `SegmentRecovery`.
+/// 7. `gap` entries for the time that the recorder was not running; then a checkpoint.
+struct JournalStart {
+    let options: Journal.Options
+    let files: JournalFiles
+    let storage: any StorageIO
+    let clocks: any Clocks
+    let logger: Logger
+    let attest: @Sendable (String) throws -> KeyRecord.Attestation
+    var random: any RandomNumberGenerator & Sendable
+
+    mutating func run() throws -> JournalWriter {
+        let identity = try DirectoryIdentity.open(files, node: options.node, storage: storage, random: &random)
+        try storage.makeDirectory(files.segments)
+        try storage.makeDirectory(files.keys)
+        try removeLeftovers(of: identity.log)
+        let writer = try openWriter(identity)
+        let now = clocks.now()
+        let isFirst = writer.log.size == 0
+        let wasClean = try isFirst || StopMark.isClean(files, log: writer.log.log, size: writer.log.size, storage)
+        if isFirst {
+            let key = writer.signer.verifier.text
+            try writer.append([.key(KeyRecord(epoch: 0, key: key, attestation: try attest(key)))])
+        } else {
+            let next = try writer.keys.generate(using: &writer.random)
+            try writer.keys.writeNext(next)
+            try writer.handOver(to: next)
+        }
+        try writer.append([
+            .boot(BootRecord(software: options.software, previousStopWasClean: wasClean)),
+            .config(ConfigRecord(version: options.configVersion, cameras: options.cameras)),
+        ])
+        try SegmentRecovery(writer: writer).run()
+        try writer.append(try gaps(writer, until: now, wasClean: wasClean))
+        _ = try writer.checkpoint()
+        return writer
+    }
+
+    private func removeLeftovers(of log: LogID) throws {
+        for directory in [files.root, files.keys, files.log(log)] {
+            for name in try storage.list(directory) where name.hasSuffix(".new") {
+                try storage.remove(directory.appending(name))
+            }
+        }
+    }
+
+    /// Steps 3 and 4. The log is empty when it was just begun.
+    private mutating func openWriter(_ identity: DirectoryIdentity) throws -> JournalWriter {
+        let index = try JournalIndex.open(files.index)
+        let statement = try StatementFile.read(files, log: identity.log, storage)
+        do {
+            let extent = try index.extent()
+            let log = try LogStore(identity.log, in: files.log(identity.log), storage: storage, probing: extent?.size)
+            let keys = SigningKeys(files: files, log: identity.log, storage: storage)
+            if log.size > 0 {
+                let (signer, epoch) = try resolveKeys(log, keys)
+                return try writer(log, keys, signer, epoch, index, statement)
+            }
+            if try isUntouched(keys) { return try begin(log, keys, index) }
+            throw LogStore.Damage(description: "the log is empty, though this directory was used")
+        } catch let damage as LogStore.Damage {
+            // Recording goes on: the old log stays for whoever looks into it, and the hub learns of a new one.
+            logger.error("the log cannot be continued; a new one begins", metadata: ["log": "\(identity.log)", "reason": "\(damage)"])
+            var renewed = identity
+            renewed.log = try randomLogID(using: &random)
+            try renewed.write(files, storage)
+            let log = try LogStore(renewed.log, in: files.log(renewed.log), storage: storage)
+            return try begin(log, SigningKeys(files: files, log: renewed.log, storage: storage), index)
+        }
+    }
+
+    /// Whether nothing was ever written here: then the empty log may keep its id.
+    private func isUntouched(_ keys: SigningKeys) throws -> Bool {
+        try keys.current() == nil && files.listStreams(storage).allSatisfy { $0.sealed.isEmpty }
+    }
+
+    private func begin(_ log: LogStore, _ keys: SigningKeys, _ index: JournalIndex) throws -> JournalWriter {
+        var random = random
+        let signer = try keys.generate(using: &random)
+        // The key is durable before the entry that names it: a log whose key is lost cannot go on.
+        try keys.writeCurrent(signer)
+        try keys.discardNext()
+        for directory in [files.log(log.log), files.log(log.log).removingLastComponent(), files.root] { try storage.syncDirectory(directory) }
+        return try writer(log, keys, signer, 0, index, nil, random)
+    }
+
+    private func writer(
+        _ log: LogStore, _ keys: SigningKeys, _ signer: NoteSigner, _ epoch: UInt64, _ index: JournalIndex, _ statement: JournalStatement?,
+        _ random: (any RandomNumberGenerator & Sendable)? = nil
+    ) throws -> JournalWriter {
+        let writer = JournalWriter(
+            options: options, files: files, storage: storage, clocks: clocks, logger: logger, random: random ?? self.random, log: log,
+            index: index, keys: keys, signer: signer, epoch: epoch, statement: statement)
+        try writer.catchUpIndex()
+        return writer
+    }
+
+    /// Finds the key in force, and finishes a change of keys wherever it broke off (see `JournalWriter.handOver`).
+    private func resolveKeys(_ log: LogStore, _ keys: SigningKeys) throws -> (NoteSigner, epoch: UInt64) {
+        func record(at index: UInt64) throws -> KeyRecord {
+            guard let line = try log.lines(index..<(index + 1)).first, case .key(let record)? = (try? LogEntry(line: line))?.body else {
+                throw LogStore.Damage(description: "entry \(index) is not the key entry it was")
+            }
+            return record
+        }
+        guard let position = log.keyIndexes.last else { throw LogStore.Damage(description: "the log has no key entry") }
+        let inForce = try record(at: position)
+        let current = try keys.current()
+        if let current, current.verifier.text == inForce.key {
+            if try keys.next() != nil { try keys.discardNext() }
+            return (current, inForce.epoch)
+        }
+        guard let next = try keys.next(), next.verifier.text == inForce.key else {
+            throw LogStore.Damage(description: "the private key of epoch \(inForce.epoch) is lost")
+        }
+        if log.checkpoints.last?.size ?? 0 <= position {
+            guard let current, log.keyIndexes.count > 1, log.size == position + 1,
+                try current.verifier.text == record(at: log.keyIndexes[log.keyIndexes.count - 2]).key
+            else { throw LogStore.Damage(description: "the private key of epoch \(inForce.epoch) is lost before its checkpoint") }
+            try log.checkpoints.append(SignedCheckpoint(Checkpoint(log: log.log, size: log.size, root: log.root), signer: current))
+        }
+        try keys.promoteNext()
+        return (next, inForce.epoch)
+    }
+
+    private func startWall(of index: UInt64, _ writer: JournalWriter) throws -> WallEstimate {
+        let entry = try writer.log.lines(index..<(index + 1)).first.map { try LogEntry(line: $0) }
+        return switch entry?.body {
+        case .segment(let record): record.startWall
+        case .gap(let gap): gap.startWall
+        default: WallEstimate(unixMilliseconds: 0, source: .none, uncertaintyMilliseconds: 0)
+        }
+    }
+
+    /// For each stream of a configured camera that was recorded before: from its last known end until now.
+    private func gaps(_ writer: JournalWriter, until now: Moment, wasClean: Bool) throws -> [EntryBody] {
+        let cause: GapCause = wasClean ? .stopped : .powerCut
+        return try writer.index.lastSpans().sorted { $0.key < $1.key }.compactMap { stream, last -> EntryBody? in
+            guard options.cameras.contains(stream.camera), let endBoot = last.endBootMilliseconds, let endWall = last.endUnixMilliseconds else { return nil }
+            let isSameBoot = last.bootID == clocks.bootID
+            let duration = isSameBoot ? now.bootMilliseconds - endBoot : now.wall.unixMilliseconds - endWall
+            let isKnown = isSameBoot || (now.wall.source != .none && duration >= 0)
+            // Within one boot nothing before now is left unsaid; across boots a gap stands even when its length is not known.
+            if isSameBoot, duration <= 0 { return nil }
+            var detail = wasClean ? "the recorder was stopped" : "the recorder was not running: power cut or crash"
+            if !isKnown { detail += "; the clock was not set, so its length is not known" }
+            // The gap begins where that entry's span ends, and its time is known as well as that entry's was.
+            var wall = try startWall(of: last.index, writer)
+            wall.unixMilliseconds = endWall
+            return .gap(GapRecord(
+                stream: stream, bootID: last.bootID, startBootMilliseconds: endBoot, startWall: wall,
+                durationMilliseconds: isKnown ? duration : 0, cause: cause, detail: detail))
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import EvidenceLog
+import RecordingModel
+import StorageIO
+
+/// A stretch of the log that a verifier takes at once: it ends at a stored checkpoint, and all its entries belong to
+/// one key epoch.
+package struct LogBatch: Sendable {
+    package var start: UInt64
+    /// Exactly as hashed, without newlines.
+    package var lines: [[UInt8]]
+    package var checkpoint: SignedCheckpoint
+    package var end: UInt64 { checkpoint.checkpoint.size }
+}
+
+/// A sealed segment to read or send.
+package struct JournalSegment: Sendable {
+    package var record: SegmentRecord
+    package var logIndex: UInt64
+    package var file: any ReadingFile
+}
+
+/// One segment or gap in a listing.
+package struct JournalRow: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
+        case segment(sequence: UInt64, run: UInt64, bytes: Int64, end: SegmentEnd?, isHeld: Bool)
+        case gap(GapCause?)
+    }
+    package var logIndex: UInt64
+    package var stream: StreamID
+    package var kind: Kind
+    package var bootID: String
+    package var startUnixMilliseconds: Int64
+    package var endUnixMilliseconds: Int64
+
+    init?(_ row: IndexRow) {
+        guard let stream = row.stream.flatMap({ StreamID($0) }), let start = row.startUnixMilliseconds, let end = row.endUnixMilliseconds else { return nil }
+        logIndex = row.index
+        self.stream = stream
+        bootID = row.bootID
+        startUnixMilliseconds = start
+        endUnixMilliseconds = end
+        if let sequence = row.sequence {
+            kind = .segment(
+                sequence: sequence, run: row.run ?? 0, bytes: row.bytes ?? 0, end: row.reason.flatMap { SegmentEnd(rawValue: $0) }, isHeld: row.isHeld)
+        } else {
+            kind = .gap(row.reason.flatMap { GapCause(rawValue: $0) })
+        }
+    }
+}
+
+/// What a journal says of itself.
+package struct JournalStatus: Sendable {
+    package struct Newest: Hashable, Sendable {
+        package var sequence: UInt64
+        package var endUnixMilliseconds: Int64
+    }
+    package var node: NodeID
+    package var log: LogID
+    package var logSize: UInt64
+    package var lastCheckpoint: Checkpoint?
+    package var segments: Int
+    package var bytes: Int64
+    /// Sealed, and not covered by the hub's latest statement.
+    package var backlog: Backlog
+    package var newest: [StreamID: Newest]
+    package var space: DiskSpace?
+    /// As the cameras reported it; empty when asked from another process.
+    package var cameras: [CameraHealth]
+    /// Whether a recorder has the data directory open.
+    package var isRecording: Bool
+    /// Why the journal stopped; nil while all is well.
+    package var failure: String?
+}
+
+/// The hub's latest statement as the node keeps it.
+package struct JournalStatement: Hashable, Sendable {
+    /// The bytes as received, with the hub's signature.
+    package var encoded: [UInt8]
+    package var held: [StreamID: SequenceRanges]
+    package var logSize: UInt64
+}

@@ -1,0 +1,235 @@
+import EvidenceLog
+import Logging
+import RecordingModel
+import StorageIO
+import SystemPackage
+
+/// Everything that changes the log: the commit path, checkpoints, key changes. Used by one thread at a time.
+final class JournalWriter {
+    enum Item {
+        case segment(ClosedSegment)
+        case gap(GapRecord)
+    }
+
+    let options: Journal.Options
+    let files: JournalFiles
+    let storage: any StorageIO
+    let clocks: any Clocks
+    let logger: Logger
+    var random: any RandomNumberGenerator & Sendable
+    let log: LogStore
+    let index: JournalIndex
+    let keys: SigningKeys
+    var signer: NoteSigner
+    var epoch: UInt64
+    var statement: JournalStatement?
+
+    private var isIndexBehind = false
+    private var lastCheckpointMilliseconds: Int64
+    private var lastHandoverMilliseconds: Int64
+    /// Streams whose folders are known to be durable.
+    private var rootedStreams: Set<StreamID> = []
+
+    /// A checkpoint is due after so many entries, whatever the clock says.
+    static let checkpointEntries: UInt64 = 500
+
+    init(
+        options: Journal.Options, files: JournalFiles, storage: any StorageIO, clocks: any Clocks, logger: Logger,
+        random: any RandomNumberGenerator & Sendable, log: LogStore, index: JournalIndex, keys: SigningKeys, signer: NoteSigner, epoch: UInt64,
+        statement: JournalStatement?
+    ) {
+        self.options = options
+        self.files = files
+        self.storage = storage
+        self.clocks = clocks
+        self.logger = logger
+        self.random = random
+        self.log = log
+        self.index = index
+        self.keys = keys
+        self.signer = signer
+        self.epoch = epoch
+        self.statement = statement
+        lastCheckpointMilliseconds = clocks.now().bootMilliseconds
+        lastHandoverMilliseconds = lastCheckpointMilliseconds
+    }
+
+    /// Turns closed segments and gaps into durable entries, all of them with one sync of the log.
+    ///
+    /// 1. Before: capture has synced each segment's data and side file under their open names. A cut here leaves open
+    ///    files, which recovery seals from their side files.
+    /// 2. Rename each file to its sealed name, then sync each folder. After: the sealed names are durable. A cut here
+    ///    leaves sealed files without entries, which recovery appends.
+    /// 3. Append all lines and sync the log. After: the entries are durable, and the segments count as recorded.
+    /// 4. Add the index rows. A failure here costs nothing: the rows follow from the log.
+    ///
+    /// - Throws: when 2 or 3 failed. Nothing more may be committed then until recovery has run.
+    func commit(_ items: [Item]) throws {
+        var touched: [StreamID] = []
+        var bodies: [EntryBody] = []
+        for item in items {
+            switch item {
+            case .segment(let closed):
+                try storage.rename(FilePath(closed.openPath), to: files.sealed(closed.record.id))
+                if !touched.contains(closed.record.stream) { touched.append(closed.record.stream) }
+                bodies.append(.segment(closed.record))
+            case .gap(let gap): bodies.append(.gap(gap))
+            }
+        }
+        for stream in touched { try syncDirectory(of: stream) }
+        try append(bodies)
+    }
+
+    /// Makes the stream's folder durable, the first time with the folders above it.
+    func syncDirectory(of stream: StreamID) throws {
+        let directory = files.directory(of: stream)
+        try storage.syncDirectory(directory)
+        guard !rootedStreams.contains(stream) else { return }
+        try storage.syncDirectory(directory.removingLastComponent())
+        try storage.syncDirectory(files.segments)
+        rootedStreams.insert(stream)
+    }
+
+    /// Steps 3 and 4 of `commit`, and a checkpoint when enough entries wait for one.
+    func append(_ bodies: [EntryBody]) throws {
+        guard !bodies.isEmpty else { return }
+        let moment = clocks.now()
+        let entries = bodies.map { LogEntry(bootID: clocks.bootID, at: moment, body: $0) }
+        let lines = try entries.map { try $0.encoded() }
+        let first = log.size
+        do {
+            try log.append(lines)
+        } catch let error as StorageError {
+            // A failed sync is final for its file; the log goes on in a new one, once.
+            logger.error("a write to the log failed and is repeated in a new file", metadata: ["error": "\(error)"])
+            try log.append(lines)
+        }
+        let held = statement?.held ?? [:]
+        addToIndex(entries.enumerated().map { IndexRow(index: first + UInt64($0.offset), entry: $0.element, held: held) })
+        if log.size - (log.checkpoints.last?.size ?? 0) >= Self.checkpointEntries { checkpointIfPossible() }
+    }
+
+    private func addToIndex(_ rows: [IndexRow]) {
+        do {
+            if isIndexBehind {
+                try catchUpIndex()
+            } else {
+                try index.append(rows, reaching: JournalIndex.Extent(log: log.log, size: log.size, root: log.root))
+            }
+            isIndexBehind = false
+        } catch {
+            isIndexBehind = true
+            logger.warning("the index fell behind the log and will catch up", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Brings the index to the log's size; makes it anew when it is of another log or history.
+    func catchUpIndex() throws {
+        let held = statement?.held ?? [:]
+        var next: UInt64 = 0
+        if let extent = try index.extent(), extent.log == log.log, extent.size <= log.size, try log.root(at: extent.size) == extent.root {
+            next = extent.size
+        } else {
+            try index.clear(log: log.log)
+        }
+        while next < log.size {
+            let end = min(log.size, next + 1_000)
+            let rows = try log.lines(next..<end).enumerated().map { offset, line in
+                IndexRow(index: next + UInt64(offset), line: line, held: held)
+            }
+            try index.append(rows, reaching: JournalIndex.Extent(log: log.log, size: end, root: try log.root(at: end)))
+            next = end
+        }
+        try index.apply(held: held)
+    }
+
+    /// Signs the present size. The result is stored, unless a checkpoint of this size is: right after a change of
+    /// keys that one is signed by the key before, and a second one is made for the caller alone.
+    func checkpoint() throws -> SignedCheckpoint {
+        if let last = log.checkpoints.positions.last, last.size == log.size {
+            let stored = try log.checkpoints.read(last)
+            if stored.isSigned(by: signer.verifier) { return stored }
+            return try SignedCheckpoint(stored.checkpoint, signer: signer)
+        }
+        let signed = try SignedCheckpoint(Checkpoint(log: log.log, size: log.size, root: log.root), signer: signer)
+        try log.checkpoints.append(signed)
+        lastCheckpointMilliseconds = clocks.now().bootMilliseconds
+        return signed
+    }
+
+    /// A checkpoint that may wait: the entries are durable without it, and the next attempt covers them too.
+    private func checkpointIfPossible() {
+        do {
+            _ = try checkpoint()
+        } catch {
+            logger.error("a checkpoint could not be stored", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// What time alone makes due: a checkpoint, a change of keys.
+    /// - Throws: when a change of keys broke off half way; see `handOver`.
+    func tick() throws {
+        let now = clocks.now().bootMilliseconds
+        if now - lastHandoverMilliseconds >= options.keyRotationMilliseconds {
+            try changeKeys()
+        }
+        if log.size > log.checkpoints.last?.size ?? 0, now - lastCheckpointMilliseconds >= options.checkpointIntervalMilliseconds {
+            checkpointIfPossible()
+        }
+    }
+
+    private func changeKeys() throws {
+        let next: NoteSigner
+        do {
+            next = try keys.generate(using: &random)
+            try keys.writeNext(next)
+        } catch {
+            // Nothing has changed yet. An older key is better than no recording.
+            logger.error("the next log key could not be written", metadata: ["error": "\(error)"])
+            return
+        }
+        try handOver(to: next)
+    }
+
+    /// Gives the log to the next key.
+    ///
+    /// 1. Before: the next private key is durable as `log-signing.next`.
+    /// 2. Append the `key` entry and sync. A cut before leaves an unused next key, which is discarded.
+    /// 3. Store a checkpoint at exactly this size, signed by the old key. A cut before: recovery, which still has the
+    ///    old key, signs it. No entry may come between 2 and 3.
+    /// 4. Rename next over current and sync the folder: the old private key is gone. A cut before: recovery does it.
+    func handOver(to next: NoteSigner) throws {
+        try append([.key(KeyRecord(epoch: epoch + 1, key: next.verifier.text))])
+        _ = try checkpoint()
+        try keys.promoteNext()
+        signer = next
+        epoch += 1
+        lastHandoverMilliseconds = clocks.now().bootMilliseconds
+    }
+
+    /// See `Journal.batch`.
+    func batch(from start: UInt64, limitBytes: Int) throws -> LogBatch? {
+        guard start <= log.size else { throw JournalError.beyondLog(size: log.size, asked: start) }
+        guard start < log.size else { return nil }
+        if log.checkpoints.last?.size ?? 0 <= start { _ = try checkpoint() }
+        let positions = log.checkpoints.positions
+        var end = log.checkpoints.firstIndex(above: start)
+        guard end < positions.count else { return nil }
+        var lines = try log.lines(start..<positions[end].size)
+        var bytes = lines.reduce(0) { $0 + $1.count + 1 }
+        while end + 1 < positions.count, !isHandover(positions[end].size) {
+            let more = try log.lines(positions[end].size..<positions[end + 1].size)
+            bytes += more.reduce(0) { $0 + $1.count + 1 }
+            guard bytes <= limitBytes else { break }
+            lines += more
+            end += 1
+        }
+        return LogBatch(start: start, lines: lines, checkpoint: try log.checkpoints.read(positions[end]))
+    }
+
+    /// Whether a checkpoint of this size ends an epoch: its last entry names the next key.
+    private func isHandover(_ size: UInt64) -> Bool {
+        guard size > 1 else { return false }
+        return log.hasKey(at: size - 1)
+    }
+}

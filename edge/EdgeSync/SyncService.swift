@@ -1,0 +1,86 @@
+import EvidenceLog
+import Logging
+import NodeIdentity
+import RecordingModel
+import Synchronization
+import SyncProtocol
+
+/// Keeps the node in contact with its hub: one contact after another, with a growing pause between failures.
+package final class SyncService: Sendable {
+    private let contact: SyncContact
+    private let identity: IdentityKey
+    private let changes: @Sendable () -> AsyncStream<Void>
+
+    /// - Parameters:
+    ///   - changes: a new stream of "something was sealed" for each contact
+    ///   - nowMilliseconds: a clock that only rises
+    package init(
+        endpoint: HubEndpoint, identity: IdentityKey, source: any SyncSource, sessions: SessionCounter, timeouts: SyncTimeouts = SyncTimeouts(),
+        limits: NodeSyncMachine.Limits = .init(), changes: @escaping @Sendable () -> AsyncStream<Void>,
+        nowMilliseconds: @escaping @Sendable () -> Int64, logger: Logger
+    ) throws {
+        guard let hubKey = NoteKey(text: endpoint.hubKey) else { throw SyncFault.foreignStatement }
+        self.identity = identity
+        self.changes = changes
+        let box = ProgressBox()
+        progressBox = box
+        contact = SyncContact(
+            endpoint: endpoint, hubKey: hubKey, node: identity.nodeID, source: source, sessions: sessions, timeouts: timeouts, limits: limits,
+            nowMilliseconds: nowMilliseconds, progress: { box.update($0) }, logger: logger)
+    }
+
+    private let progressBox: ProgressBox
+
+    package var progress: SyncProgress { progressBox.value }
+
+    /// One contact that ends when the hub's statement covers everything sealed before it.
+    package func syncOnce() async throws { try await connect(.untilCaughtUp) }
+
+    /// Contact after contact until cancelled.
+    /// - Parameter pause: waits before the next attempt, given how many failed in a row.
+    package func run(pause: @Sendable (_ failures: Int) async throws -> Void) async {
+        var failures = 0
+        while !Task.isCancelled {
+            do {
+                try await connect(.stay)
+                failures = 0
+            } catch {
+                if Task.isCancelled { return }
+                // A contact that said hello was a success, whatever ended it.
+                failures = progressBox.value.contacts > progressBox.contactsSeen ? 1 : failures + 1
+                progressBox.noteContacts()
+                let text = "\(error)"
+                progressBox.update { $0.lastError = text }
+                contact.logger.warning("contact ended", metadata: ["reason": "\(text)", "failures": "\(failures)"])
+            }
+            do { try await pause(failures) } catch { return }
+        }
+    }
+
+    private func connect(_ mode: SyncContact.Mode) async throws {
+        let contact = contact
+        let changes = changes()
+        try await HubConnection.with(
+            host: contact.endpoint.host, port: contact.endpoint.port, pin: contact.endpoint.hub.keyHash, identity: identity, timeouts: contact.timeouts
+        ) { connection in
+            try await contact.run(on: connection, mode: mode, changes: changes)
+        }
+    }
+}
+
+private final class ProgressBox: Sendable {
+    private let state = Mutex((progress: SyncProgress(), contactsSeen: 0))
+    var value: SyncProgress { state.withLock { $0.progress } }
+    var contactsSeen: Int { state.withLock { $0.contactsSeen } }
+    func noteContacts() { state.withLock { $0.contactsSeen = $0.progress.contacts } }
+    func update(_ change: @Sendable (inout SyncProgress) -> Void) { state.withLock { change(&$0.progress) } }
+}
+
+/// Joins a hub with a token: the hub's key is compared in the handshake, before the secret is sent.
+package func enrol(with token: JoinToken, identity: IdentityKey, timeouts: SyncTimeouts = SyncTimeouts()) async throws -> HubEndpoint {
+    try await HubConnection.with(host: token.host, port: token.port, pin: token.hubKeyHash, identity: identity, timeouts: timeouts) { connection in
+        let reply = try await connection.call(SyncRoutes.enrol, EnrolRequest(secret: token.secret), reply: EnrolReply.self)
+        guard reply.hub.keyHash == token.hubKeyHash, NoteKey(text: reply.hubKey) != nil else { throw SyncError.malformedAnswer }
+        return HubEndpoint(host: token.host, port: token.port, hub: reply.hub, hubKey: reply.hubKey, name: reply.name)
+    }
+}

@@ -1,0 +1,73 @@
+import EvidenceLog
+import RecordingModel
+import SyncProtocol
+
+/// What sync needs of the node's journal. The composition root adapts the journal to it; a simulation brings its own.
+package protocol SyncSource: Sendable {
+    var log: LogID { get }
+    func logSize() async throws -> UInt64
+    /// Signs the present size.
+    func checkpoint() async throws -> SignedCheckpoint
+    /// The root of the first `size` entries; nil when the log is shorter.
+    func root(at size: UInt64) async throws -> ContentHash?
+    /// Entries from an index on, to a checkpoint of their own epoch; nil when there are none.
+    func batch(from start: UInt64) async throws -> EntryBatch?
+    /// Segments that no statement covers, by log index, after one.
+    func waiting(afterLogIndex index: UInt64?, limit: Int) async throws -> [SegmentWork]
+    func read(_ work: SegmentWork, offset: Int64, count: Int) async throws -> [UInt8]
+    func holdings() async throws -> [StreamHoldings]
+    func backlog() async throws -> Backlog
+    func status() async throws -> NodeStatus
+    /// Keeps the newest statement durably.
+    func keep(_ signed: SignedStatement, _ statement: HoldingsStatement) async throws
+}
+
+/// Where the hub is and how each side is known.
+package struct HubEndpoint: Hashable, Sendable, Codable {
+    package var host: String
+    package var port: Int
+    package var hub: HubID
+    /// C2SP vkey text of the hub's statement key, learnt over the pinned connection at enrolment.
+    package var hubKey: String
+    package var name: String
+
+    package init(host: String, port: Int, hub: HubID, hubKey: String, name: String) {
+        self.host = host
+        self.port = port
+        self.hub = hub
+        self.hubKey = hubKey
+        self.name = name
+    }
+}
+
+package struct SyncTimeouts: Hashable, Sendable {
+    package var connectSeconds = 4
+    /// Unacknowledged bytes older than this end the connection (TCP_USER_TIMEOUT).
+    package var stallSeconds = 4
+    /// From the last byte of a request to the first of its answer.
+    package var answerSeconds = 30
+    package var heartbeatSeconds = 30
+    package init() {}
+}
+
+/// Why a contact ended.
+package enum SyncError: Error, Sendable, CustomStringConvertible {
+    case cannotConnect(String)
+    /// The peer showed a key other than the pinned one. Nothing was sent.
+    case otherHubKey(expected: ContentHash)
+    case connectionLost
+    case noAnswer(seconds: Int)
+    case refused(Problem)
+    case malformedAnswer
+
+    package var description: String {
+        switch self {
+        case .cannotConnect(let reason): "cannot connect to the hub: \(reason)"
+        case .otherHubKey(let expected): "the hub shows another key than \(expected.fingerprint); nothing was sent. Either the address is wrong, the hub was replaced, or somebody is in between"
+        case .connectionLost: "the connection was lost"
+        case .noAnswer(let seconds): "the hub did not answer within \(seconds) s"
+        case .refused(let problem): "the hub refused: \(problem.status) \(problem.title)\(problem.detail.map { " " + $0 } ?? "")"
+        case .malformedAnswer: "the hub's answer cannot be read"
+        }
+    }
+}

@@ -1,0 +1,96 @@
+extension EdgeConfiguration {
+    /// A camera for the example's text.
+    struct ExampleCamera: Sendable, Hashable {
+        var id: String
+        var url: String
+    }
+
+    /// The text `fieldpost-edge init` writes: every key with its meaning, default and range; what is optional is
+    /// commented out. `decode` accepts it as it is.
+    static func example(
+        dataDirectory: String = "/var/lib/fieldpost", cameras: [ExampleCamera] = [ExampleCamera(id: "test", url: "test:pattern")], segmentSeconds: Int = 60
+    ) -> String {
+        """
+        # Configuration of a Fieldpost node. A key that is not known here, or a value of the wrong kind, is refused at start.
+
+        # Where segments, log, index and keys are kept. Required; an absolute path.
+        data_directory: \(quoted(dataDirectory))
+
+        # The site's name for people. Optional; 1 to 200 bytes.
+        # site: "North gate"
+
+        # Nominal length of a segment in seconds; segments are cut at key frames. Default 60; 2 to 600.
+        segment_seconds: \(segmentSeconds)
+
+        # One to 64 cameras.
+        cameras:
+
+        """ + cameras.enumerated().map { camera($0.element, isFirst: $0.offset == 0) }.joined() + """
+
+        hub:
+          # Send to a hub once this node is enrolled (fieldpost-edge enrol TOKEN). Default true; true or false.
+          enabled: true
+
+        sync:
+          # Longest silence towards the hub, in seconds. Default 30; 1 to 3600.
+          heartbeat_seconds: 30
+          # Give up a connection attempt after this many seconds. Default 4; 1 to 60.
+          connect_timeout_seconds: 4
+          # Give up a connection on which nothing moves after this many seconds. Default 4; 1 to 60.
+          stall_timeout_seconds: 4
+
+        log:
+          # Least important line to write. Default info; trace, debug, info, notice, warning, error or critical.
+          # The environment variable FIELDPOST_LOG_LEVEL overrides it.
+          level: info
+          # Default text (logfmt); text or json. The environment variable FIELDPOST_LOG_FORMAT overrides it.
+          format: text
+
+        metrics:
+          # How often the figures for fieldpost-edge status are written, in seconds. Default 10; 1 to 300.
+          interval_seconds: 10
+
+        """
+    }
+
+    private static func camera(_ camera: ExampleCamera, isFirst: Bool) -> String {
+        let lead = """
+              # Name of the camera, once per node. Required; 1 to 32 of a-z 0-9 _ -, beginning with a letter or digit.
+            - id: \(quoted(camera.id))
+              # Address. Required; rtsp://, rtsps://, http://, https:// with a host, file:/path, or test:pattern for a built-in picture.
+              url: \(quoted(camera.url))
+
+            """
+        let optional = """
+              # User name, unless the address has one. Optional; 1 to 128 bytes.
+              # username: "viewer"
+              # File whose first line is the password, unless the address has one. Optional; an absolute path.
+              # password_file: "/etc/fieldpost/camera.password"
+              # How RTSP packets come. Default tcp; tcp or udp.
+              # transport: tcp
+              # Sound. Default off; to record it, give the reason: audio: {reason: "intercom, staff informed"}
+              # audio: off
+              # This camera's own segment length in seconds. Default: segment_seconds above; 2 to 600.
+              # segment_seconds: 10
+
+            """
+        let text = isFirst ? lead + optional : "  - id: \(quoted(camera.id))\n    url: \(quoted(camera.url))\n"
+        guard isFirst else { return text }
+        return text.split(separator: "\n").map { "  \($0)\n" }.joined()
+    }
+
+    /// YAML's double-quoted form: whatever the text is, it stays one value.
+    static func quoted(_ text: String) -> String {
+        "\"" + text.unicodeScalars.map { scalar in
+            switch scalar {
+            case "\"", "\\": return "\\\(scalar)"
+            default:
+                guard scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value) || scalar.value == 0xFEFF || scalar.value == 0x2028 || scalar.value == 0x2029 else {
+                    return String(scalar)
+                }
+                let digits = String(scalar.value, radix: 16)
+                return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+        }.joined() + "\""
+    }
+}

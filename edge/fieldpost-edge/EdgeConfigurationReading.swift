@@ -1,0 +1,88 @@
+import Logging
+import RecordingModel
+import ServiceSupport
+
+extension EdgeConfiguration {
+    /// Asks for every key, also after a failure, so that one run names all problems.
+    static func read(_ root: StrictMapping, version: String) -> EdgeConfiguration? {
+        let dataDirectory = root.required("data_directory", .absolutePath)
+        let site = root.optional("site", .text(1...200))
+        let segmentSeconds = root.optional("segment_seconds", .integer(segmentSecondsRange, unit: "seconds")) ?? 60
+        let hub = root.section("hub") { Hub(isEnabled: $0.optional("enabled", .boolean) ?? true) }
+        let sync = root.section("sync", Sync.read)
+        let log = root.section("log", Log.read)
+        let metrics = root.section("metrics") {
+            MetricsOutput(intervalSeconds: $0.optional("interval_seconds", .integer(1...300, unit: "seconds")) ?? 10)
+        }
+        var lines: [CameraID: String] = [:]
+        let cameras = root.list("cameras", 1...camerasMax) { item in
+            item.mapping { section -> Camera? in
+                let camera = Camera.read(section, segmentSeconds: segmentSeconds)
+                // Also an item that is refused for another reason occupies its id.
+                if let id = section.optional("id", .cameraID) {
+                    if let first = lines[id] { section.refuse("id", "camera id \(id) is already used by \(first); each id may be used once") }
+                    lines[id] = lines[id] ?? item.path
+                }
+                return camera
+            }
+        }
+        guard let dataDirectory, let hub, let sync, let log, let metrics else { return nil }
+        return EdgeConfiguration(
+            dataDirectory: dataDirectory, site: site, segmentSeconds: segmentSeconds, cameras: cameras, hub: hub, sync: sync, log: log,
+            metrics: metrics, version: version)
+    }
+}
+
+extension EdgeConfiguration.Sync {
+    static func read(_ section: StrictMapping) -> Self {
+        Self(
+            heartbeatSeconds: section.optional("heartbeat_seconds", .integer(1...3600, unit: "seconds")) ?? 30,
+            connectTimeoutSeconds: section.optional("connect_timeout_seconds", .integer(1...60, unit: "seconds")) ?? 4,
+            stallTimeoutSeconds: section.optional("stall_timeout_seconds", .integer(1...60, unit: "seconds")) ?? 4)
+    }
+}
+
+extension EdgeConfiguration.Log {
+    static func read(_ section: StrictMapping) -> Self {
+        Self(level: section.optional("level", .choice) ?? .info, format: section.optional("format", .choice) ?? .text)
+    }
+}
+
+extension EdgeConfiguration.Camera {
+    private enum AudioWord: String, CaseIterable { case off }
+
+    static func read(_ section: StrictMapping, segmentSeconds: Int) -> Self? {
+        let id = section.required("id", .cameraID)
+        var source = section.required("url", .explained(CameraSource.expectation) { text throws(ServiceSupportError) in try CameraSource(text) })
+        let transport = section.optional("transport", .choice) ?? Transport.tcp
+        let ownSegmentSeconds = section.optional("segment_seconds", .integer(EdgeConfiguration.segmentSecondsRange, unit: "seconds"))
+        let audioReason = readAudio(section)
+        let userName = section.optional("username", .text(1...128))
+        let passwordFile = section.optional("password_file", .absolutePath)
+        if let found = source {
+            if section.has("username") || section.has("password_file"), !found.scheme.isNetwork {
+                section.refuse(section.has("username") ? "username" : "password_file", "a \(found.scheme.rawValue) source takes no user name or password")
+            }
+            if userName != nil, found.userName != nil { section.refuse("username", "the url already has a user name; give it in one place") }
+            if passwordFile != nil, found.hasPassword { section.refuse("password_file", "the url already has a password; give it in one place") }
+            if passwordFile != nil, userName == nil, found.userName == nil, !section.has("username") {
+                section.refuse("password_file", "a password needs a user name; add username")
+            }
+            source = found.signedIn(as: userName, passwordFile: passwordFile)
+        }
+        guard let id, let source else { return nil }
+        return Self(id: id, source: source, transport: transport, audioReason: audioReason, segmentSeconds: ownSegmentSeconds ?? segmentSeconds)
+    }
+
+    /// `audio: off`, or a section with the reason: recording speech is a decision that somebody has to own.
+    private static func readAudio(_ section: StrictMapping) -> String? {
+        guard let node = section.node("audio") else { return nil }
+        if node.isSection { return node.mapping { $0.required("reason", .text(3...200, "the reason for recording sound, text")) } }
+        _ = node.value(StrictType<AudioWord>.custom("off, or a section with the key reason") { AudioWord(rawValue: $0) })
+        return nil
+    }
+}
+
+extension StrictType where Value == CameraID {
+    static var cameraID: StrictType { custom(CameraID.expectation) { CameraID($0) } }
+}

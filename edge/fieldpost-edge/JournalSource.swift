@@ -1,0 +1,111 @@
+import Dispatch
+import EdgeJournal
+import EdgeSync
+import EvidenceLog
+import FoundationEssentials
+import RecordingModel
+import StorageIO
+import Synchronization
+import SyncProtocol
+
+/// Gives sync what it needs of the journal. The journal blocks, so its calls run on a queue of their own.
+struct JournalSource: SyncSource {
+    let journal: Journal
+    let clocks: any Clocks
+    private let queue = DispatchQueue(label: "fieldpost.sync.disk")
+    private let current = CurrentFile()
+
+    init(journal: Journal, clocks: any Clocks) {
+        self.journal = journal
+        self.clocks = clocks
+    }
+
+    private func run<Value: Sendable>(_ work: @escaping @Sendable (Journal) throws -> Value) async throws -> Value {
+        let journal = journal
+        return try await withCheckedThrowingContinuation { continuation in
+            queue.async { continuation.resume(with: Result { try work(journal) }) }
+        }
+    }
+
+    var log: LogID { journal.logID }
+
+    func logSize() async throws -> UInt64 { try await run { try $0.status().logSize } }
+    func checkpoint() async throws -> SignedCheckpoint { try await run { try $0.checkpointNow() } }
+
+    func root(at size: UInt64) async throws -> ContentHash? {
+        try await run { journal in
+            guard try journal.status().logSize >= size else { return nil }
+            return try journal.frontier(at: size)
+        }
+    }
+
+    func batch(from start: UInt64) async throws -> EntryBatch? {
+        try await run { journal in
+            _ = try journal.checkpointNow()
+            return try journal.batch(from: start, limitBytes: EntryBatch.lineByteLimit).map {
+                EntryBatch(start: $0.start, lines: $0.lines, checkpoint: $0.checkpoint)
+            }
+        }
+    }
+
+    func waiting(afterLogIndex index: UInt64?, limit: Int) async throws -> [SegmentWork] {
+        try await run { journal in
+            try journal.unsynced(afterLogIndex: index, limit: limit).map {
+                SegmentWork(segment: $0.record.id, sha256: $0.record.sha256, bytes: $0.record.bytes, logIndex: $0.logIndex)
+            }
+        }
+    }
+
+    func read(_ work: SegmentWork, offset: Int64, count: Int) async throws -> [UInt8] {
+        let current = current
+        return try await run { journal in
+            try current.file(of: work.segment, open: { try journal.segmentFile(work.segment)?.file }).read(at: offset, count: count)
+        }
+    }
+
+    func holdings() async throws -> [StreamHoldings] {
+        try await run { journal in
+            try journal.status().newest.map { StreamHoldings(stream: $0.key, sequences: SequenceRanges([])).filled(to: $0.value.sequence) }.sorted { $0.stream < $1.stream }
+        }
+    }
+
+    func backlog() async throws -> Backlog { try await run { try $0.status().backlog } }
+
+    func status() async throws -> NodeStatus {
+        let now = clocks.now()
+        let bootID = clocks.bootID
+        return try await run { journal in
+            let status = try journal.status()
+            return NodeStatus(
+                software: softwareVersion, bootID: bootID, uptimeMilliseconds: now.bootMilliseconds, clock: now.wall,
+                disk: status.space.map { .init(totalBytes: $0.totalBytes, availableBytes: $0.availableBytes) }, cameras: status.cameras)
+        }
+    }
+
+    func keep(_ signed: SignedStatement, _ statement: HoldingsStatement) async throws {
+        try await run { journal in
+            try journal.recordStatement(Array(json(signed).utf8), held: statement.heldByStream, logSize: statement.logSize)
+        }
+    }
+}
+
+extension StreamHoldings {
+    /// Sequences are gapless, and nothing is evicted yet: a node holds everything up to its newest.
+    fileprivate func filled(to last: UInt64) -> StreamHoldings {
+        var copy = self
+        copy.sequences.insert(0...last)
+        return copy
+    }
+}
+
+/// The file being sent, so that it is opened once and not for every frame.
+private final class CurrentFile: Sendable {
+    private let open = Mutex<(segment: SegmentID, file: any ReadingFile)?>(nil)
+
+    func file(of segment: SegmentID, open makeFile: () throws -> (any ReadingFile)?) throws -> any ReadingFile {
+        if let known = open.withLock({ $0 }), known.segment == segment { return known.file }
+        guard let file = try makeFile() else { throw CommandError("the file of segment \(segment) is gone") }
+        open.withLock { $0 = (segment, file) }
+        return file
+    }
+}

@@ -1,0 +1,119 @@
+import Dispatch
+import EdgeCapture
+import EdgeJournal
+import EdgeSync
+import FoundationEssentials
+import Logging
+import Metrics
+import RecordingModel
+import ServiceLifecycle
+import ServiceSupport
+import StorageIO
+import SystemPackage
+
+/// Runs blocking work off the cooperative pool.
+func blocking(_ work: @escaping @Sendable () -> Void) async {
+    await withCheckedContinuation { continuation in
+        DispatchQueue.global().async {
+            work()
+            continuation.resume()
+        }
+    }
+}
+
+/// Cameras record from start to graceful stop, each on its own thread.
+struct CaptureService: Service {
+    let recorders: [CameraRecorder]
+
+    func run() async throws {
+        for recorder in recorders { recorder.start() }
+        try? await gracefulShutdown()
+        await blocking {
+            // All are asked before any is waited for: they seal side by side.
+            for recorder in recorders { recorder.requestStop() }
+            for recorder in recorders { recorder.stop() }
+        }
+    }
+}
+
+/// Closes the journal last.
+struct JournalService: Service {
+    let journal: Journal
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await blocking { journal.close() }
+    }
+}
+
+struct SyncRunner: Service {
+    let sync: SyncService
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await sync.run { failures in
+                var backoff = Backoff(first: .seconds(2), longest: .seconds(30))
+                var generator = SystemRandomNumberGenerator()
+                var delay = backoff.next(using: &generator)
+                for _ in 1..<max(1, min(failures, 8)) { delay = backoff.next(using: &generator) }
+                // The one thing to await between two attempts is time.
+                try await Task.sleep(for: delay)
+            }
+        }
+    }
+}
+
+/// What a running recorder tells `fieldpost-edge status`, in `status.json`.
+struct RunningStatus: Codable, Hashable, Sendable {
+    var writtenUnixMilliseconds: Int64
+    var cameras: [CameraHealth]
+    var sync: SyncProgress?
+    /// Prometheus text.
+    var metrics: String
+}
+
+/// Writes the figures of the running process to a file, and ends the process when the journal can no longer record:
+/// started again, it recovers.
+struct StatusService: Service {
+    let folder: NodeFolder
+    let journal: Journal
+    let sync: SyncService?
+    let clocks: any Clocks
+    let registry: PrometheusRegistry
+    let intervalSeconds: Int
+
+    func run() async throws {
+        let notifier = ServiceNotifier()
+        try await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                try report()
+                notifier.watchdog()
+                // A figure is written because time has passed, and for no other reason.
+                guard (try? await Task.sleep(for: .seconds(intervalSeconds))) != nil else { return }
+            }
+        }
+    }
+
+    private func report() throws {
+        let status = try journal.status()
+        if let failure = status.failure { throw CommandError("recording stopped: \(failure)") }
+        Gauge(label: "fieldpost_edge_segments").record(status.segments)
+        Gauge(label: "fieldpost_edge_backlog_bytes").record(status.backlog.bytes)
+        for camera in status.cameras {
+            let dimensions = [("camera", camera.camera.description)]
+            Gauge(label: "fieldpost_edge_packets", dimensions: dimensions).record(Int64(clamping: camera.packets))
+            Gauge(label: "fieldpost_edge_drops", dimensions: dimensions).record(Int64(clamping: camera.drops))
+        }
+        write(RunningStatus(writtenUnixMilliseconds: clocks.now().wall.unixMilliseconds, cameras: status.cameras, sync: sync?.progress, metrics: registry.text()))
+    }
+
+    /// Replaced by rename, not synced: after a power cut it means nothing.
+    private func write(_ status: RunningStatus) {
+        let temporary = FilePath(folder.statusFile.string + ".new")
+        guard let text = try? json(status) else { return }
+        try? folder.storage.remove(temporary)
+        guard let file = try? folder.storage.openForAppending(temporary), (try? file.append(Array(text.utf8))) != nil else { return }
+        try? file.close()
+        try? folder.storage.rename(temporary, to: folder.statusFile)
+    }
+}

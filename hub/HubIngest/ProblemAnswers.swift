@@ -1,0 +1,39 @@
+import Hummingbird
+import HTTPTypes
+import Logging
+import NIOCore
+import StorageIO
+import SyncProtocol
+
+/// Turns whatever a handler throws into the answers of design.md's table: a problem document without stack, path or
+/// version. What is the hub's own fault is logged here and answered with 503 or 507, never blamed on the client.
+struct ProblemAnswers: RouterMiddleware {
+    let logger: Logger
+
+    func handle(_ request: Request, context: IngestContext, next: (Request, IngestContext) async throws -> Response) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let problem as Problem {
+            logger.info("refused", metadata: ["status": "\(problem.status)", "title": "\(problem.title)", "path": "\(request.uri.path)"])
+            return answer(problem)
+        } catch let error as HTTPError {
+            return answer(Problem(status: error.status.code, title: error.status.reasonPhrase))
+        } catch let error as StorageError {
+            logger.error("the disk failed", metadata: ["error": "\(error)"])
+            return answer(error.isNoSpace ? Problem(status: 507, title: "The hub's disk is full.") : Problem(status: 503, title: "The hub's disk failed; try again later."))
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            logger.error("a call failed", metadata: ["error": "\(error)", "path": "\(request.uri.path)"])
+            return answer(Problem(status: 503, title: "The hub could not take this now; try again later."))
+        }
+    }
+
+    /// The connection closes after a refusal: the rest of a body that will not be read must not be mistaken for a request.
+    private func answer(_ problem: Problem) -> Response {
+        let body = (try? MessageCoding.json(problem)) ?? Array("{}".utf8)
+        return Response(
+            status: .init(code: problem.status), headers: [.contentType: SyncRoutes.problemType, .connection: "close"],
+            body: .init(byteBuffer: ByteBuffer(bytes: body)))
+    }
+}

@@ -1,0 +1,34 @@
+import HubStore
+import Hummingbird
+import RecordingModel
+
+extension ReviewService {
+    func addNodeRoutes(to router: some RouterMethods<ReviewContext>) {
+        router.get("api/v1/nodes") { [self] _, _ in
+            try Response.json(NodeList(asOfUnixMilliseconds: now, nodes: try await store.nodeSummaries()))
+        }
+        router.get("api/v1/nodes/:node/cameras/:camera/timeline") { [self] request, context in
+            let window = try request.window(atMost: ReviewLimits.timelineMilliseconds)
+            let timeline = try await loadTimeline(node: try context.node(), camera: try context.camera(), window)
+            try await audit(.viewTimeline, "\(timeline.node)/\(timeline.camera) \(window.lowerBound)-\(window.upperBound)", context: context)
+            return try Response.json(timeline)
+        }
+        router.get("nodes/:node/cameras/:camera/play.json") { [self] request, context in
+            guard try context.requireSession().role.mayViewFootage else { throw Problem.noFootageRight }
+            let window = try request.window(atMost: ReviewLimits.playMilliseconds)
+            let timeline = try await loadTimeline(node: try context.node(), camera: try context.camera(), window)
+            return try Response.json(PlayIndex(timeline))
+        }
+    }
+
+    /// The timeline of a camera that exists, with the segments that play: those of the main stream.
+    func loadTimeline(node: NodeID, camera: CameraID, _ window: Range<Int64>) async throws -> CameraTimeline {
+        let timeline = try await store.timeline(
+            node: node, camera: camera, from: window.lowerBound, to: window.upperBound, nowUnixMilliseconds: now)
+        guard var timeline else { throw Problem.notFound }
+        timeline.segments = timeline.segments.filter { $0.record.stream.kind == .main }.sorted {
+            ($0.record.startUnixMilliseconds, $0.record.sequence) < ($1.record.startUnixMilliseconds, $1.record.sequence)
+        }
+        return timeline
+    }
+}

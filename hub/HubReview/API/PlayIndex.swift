@@ -1,0 +1,64 @@
+import RecordingModel
+
+/// What the player in the page needs: the segments of a window laid on one media timeline that starts at `base`.
+/// It is a small part of the camera's timeline, since a day has thousands of segments.
+struct PlayIndex: Encodable, Equatable {
+    struct Segment: Encodable, Equatable {
+        var hash: ContentHash
+        /// Start and end on the player's timeline, in seconds.
+        var start: Double
+        var end: Double
+        /// What to add to the file's own times.
+        var offset: Double
+        /// Index into `codecs`.
+        var codec: Int
+        var run: UInt64
+    }
+    struct Span: Encodable, Equatable {
+        var start: Double
+        var end: Double
+        var state: SpanState
+        var words: String
+    }
+
+    /// Wall time of second 0. It is the start of the first segment where that began before the window, so that the
+    /// segment's first key frame is not cut away.
+    var baseUnixMilliseconds: Int64
+    var duration: Double
+    /// Where the window begins.
+    var begin: Double
+    var codecs: [String] = []
+    var segments: [Segment] = []
+    var spans: [Span] = []
+
+    init(_ timeline: CameraTimeline) {
+        let base = min(timeline.startUnixMilliseconds, timeline.segments.first?.record.startUnixMilliseconds ?? .max)
+        func seconds(_ unixMilliseconds: Int64) -> Double { Double(unixMilliseconds - base) / 1_000 }
+        baseUnixMilliseconds = base
+        begin = seconds(timeline.startUnixMilliseconds)
+        duration = seconds(timeline.endUnixMilliseconds)
+
+        // Within a run media time is exact and wall time is an estimate, so the whole run takes the offset of its
+        // first segment: neighbours then meet without a seam.
+        var runOffset: (run: UInt64, boot: String, offset: Double)?
+        for record in timeline.segments.map(\.record) {
+            let mediaStart = Double(record.mediaStartTicks90k) / Double(MediaTime.ticksPerSecond)
+            let offset: Double
+            if let known = runOffset, known.run == record.run, known.boot == record.bootID {
+                offset = known.offset
+            } else {
+                offset = seconds(record.startUnixMilliseconds) - mediaStart
+                runOffset = (record.run, record.bootID, offset)
+            }
+            let codec = codecs.firstIndex(of: record.codecs) ?? codecs.count
+            if codec == codecs.count { codecs.append(record.codecs) }
+            let start = offset + mediaStart
+            let end = start + Double(record.mediaDurationTicks90k) / Double(MediaTime.ticksPerSecond)
+            segments.append(Segment(hash: record.sha256, start: start, end: end, offset: offset, codec: codec, run: record.run))
+            duration = max(duration, end)
+        }
+        spans = timeline.spans.filter { $0.state != .onHub }.map { span in
+            Span(start: seconds(span.startUnixMilliseconds), end: seconds(span.endUnixMilliseconds), state: span.state, words: StateWords.sentence(span))
+        }
+    }
+}

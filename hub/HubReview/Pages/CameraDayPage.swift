@@ -1,0 +1,93 @@
+import HubStore
+import Hummingbird
+import RecordingModel
+
+extension ReviewService {
+    func addCameraPages(to router: some RouterMethods<ReviewContext>) {
+        router.get("nodes/:node/cameras/:camera") { [self] request, context in
+            let now = now
+            let text = try request.query("day") ?? WallText.day(now)
+            guard let start = WallText.startOfDay(text) else {
+                throw Problem(.badRequest, "The parameter day must be a day such as \(WallText.day(now)).", field: "day")
+            }
+            let node = try context.node()
+            guard let summary = try await store.nodeSummary(node) else { throw Problem.notFound }
+            let timeline = try await loadTimeline(node: node, camera: try context.camera(), start..<(start + WallText.dayMilliseconds))
+            try await audit(.viewTimeline, "\(node)/\(timeline.camera) \(text)", context: context)
+            let values = CameraDayValues(timeline, nodeName: summary.name, day: text, now: now, mayView: try context.requireSession().role.mayViewFootage)
+            return try pages.page("day", title: "\(timeline.camera) on \(text)", values, session: context.session)
+        }
+    }
+}
+
+/// One camera's day: the bar, and the same as a table.
+struct CameraDayValues {
+    struct Row {
+        var start: String
+        var end: String
+        var duration: String
+        var state: String
+        var css: String
+        var reason: String
+        var play: String?
+    }
+    struct Total {
+        var state: String
+        var css: String
+        var duration: String
+        var explanation: String
+    }
+    var nodeName: String
+    var nodeAddress: String
+    var camera: String
+    var day: String
+    var previous: String
+    var next: String?
+    var today: String
+    var bar: String
+    var play: String?
+    var rows: [Row]
+    var totals: [Total]
+    var asOf: String
+
+    init(_ timeline: CameraTimeline, nodeName: String, day: String, now: Int64, mayView: Bool) {
+        let address = "/nodes/\(timeline.node)/cameras/\(timeline.camera)"
+        let start = timeline.startUnixMilliseconds
+        // What lies ahead is nobody's unknown: the table ends now.
+        let spans = timeline.spans.compactMap { span -> TimelineSpan? in
+            guard span.state == .unknown, span.endUnixMilliseconds > now else { return span }
+            guard span.startUnixMilliseconds < now else { return nil }
+            return TimelineSpan(startUnixMilliseconds: span.startUnixMilliseconds, endUnixMilliseconds: now, state: .unknown)
+        }
+        self.nodeName = nodeName
+        nodeAddress = "/nodes/\(timeline.node)"
+        camera = timeline.camera.description
+        self.day = day
+        previous = "\(address)?day=\(WallText.day(max(0, start - WallText.dayMilliseconds)))"
+        next = start + WallText.dayMilliseconds <= now ? "\(address)?day=\(WallText.day(start + WallText.dayMilliseconds))" : nil
+        today = WallText.day(now)
+        bar = DayBar.svg(spans, from: start, to: timeline.endUnixMilliseconds, label: "\(timeline.camera) on \(day), 24 hours UTC")
+        asOf = WallText.readable(timeline.asOfUnixMilliseconds)
+        func playAddress(_ from: Int64, _ to: Int64) -> String { "\(address)/play?from=\(from)&to=\(to)" }
+        let held = spans.filter { $0.state == .onHub }
+        play = if mayView, let first = held.first, let last = held.last {
+            playAddress(first.startUnixMilliseconds, last.endUnixMilliseconds)
+        } else {
+            nil
+        }
+        rows = spans.map { span in
+            Row(
+                start: WallText.time(span.startUnixMilliseconds),
+                end: span.endUnixMilliseconds - start == WallText.dayMilliseconds ? "24:00:00" : WallText.time(span.endUnixMilliseconds),
+                duration: WallText.duration(span.durationMilliseconds), state: StateWords.name(span.state), css: span.state.rawValue,
+                reason: [StateWords.cause(span.cause), span.detail].compactMap { $0 }.joined(separator: ": "),
+                play: mayView && span.state == .onHub ? playAddress(span.startUnixMilliseconds, span.endUnixMilliseconds) : nil)
+        }
+        let sums = Timeline.totals(spans)
+        totals = SpanState.allCases.map { state in
+            Total(
+                state: StateWords.name(state), css: state.rawValue, duration: sums[state].map { WallText.duration($0) } ?? "0 s",
+                explanation: StateWords.explanation(state))
+        }
+    }
+}

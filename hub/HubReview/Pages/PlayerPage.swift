@@ -1,0 +1,75 @@
+import HubStore
+import Hummingbird
+import RecordingModel
+
+extension ReviewService {
+    func addPlayerPages(to router: some RouterMethods<ReviewContext>) {
+        router.get("nodes/:node/cameras/:camera/play") { [self] request, context in
+            guard try context.requireSession().role.mayViewFootage else { throw Problem.noFootageRight }
+            let window = try request.window(atMost: ReviewLimits.playMilliseconds)
+            let node = try context.node()
+            guard let summary = try await store.nodeSummary(node) else { throw Problem.notFound }
+            let timeline = try await loadTimeline(node: node, camera: try context.camera(), window)
+            let link = try await makeLink(node: node, camera: timeline.camera, window, context: context)
+            let values = PlayerValues(timeline, nodeName: summary.name, link: link)
+            return try pages.page("play", title: "\(timeline.camera), \(WallText.readable(window.lowerBound))", values, session: context.session, script: "player.js")
+        }
+    }
+}
+
+struct PlayerValues {
+    struct Segment {
+        var address: String
+        var start: String
+        var duration: String
+        var bytes: String
+    }
+    /// A page with more rows than this helps nobody.
+    private static let listedMax = 500
+
+    var nodeName: String
+    var nodeAddress: String
+    var camera: String
+    var dayAddress: String
+    var day: String
+    var start: String
+    var end: String
+    var index: String
+    var segmentAddress: String
+    var segmentStarts: String
+    var link: String
+    var isLinkShortened: Bool
+    var listAddress: String
+    var segments: [Segment]
+    var isCut: Bool
+    var isEmpty: Bool
+
+    init(_ timeline: CameraTimeline, nodeName: String, link: String) {
+        let address = "/nodes/\(timeline.node)/cameras/\(timeline.camera)"
+        let from = timeline.startUnixMilliseconds
+        let to = timeline.endUnixMilliseconds
+        let listEnd = min(to, from + ReviewLimits.playlistMilliseconds)
+        let query = "node=\(timeline.node)&camera=\(timeline.camera)"
+        self.nodeName = nodeName
+        nodeAddress = "/nodes/\(timeline.node)"
+        camera = timeline.camera.description
+        day = WallText.day(from)
+        dayAddress = "\(address)?day=\(day)"
+        start = WallText.readable(from)
+        end = WallText.readable(to)
+        index = "\(address)/play.json?from=\(from)&to=\(to)"
+        segmentAddress = "/api/v1/segments/{hash}?\(query)"
+        let starts = PlayIndex(timeline).segments.prefix(5_000).map { String(Double(Int(($0.start * 1_000).rounded())) / 1_000) }
+        segmentStarts = "[\(starts.joined(separator: ","))]"
+        self.link = link
+        isLinkShortened = listEnd < to
+        listAddress = "\(address)/index.m3u8?from=\(from)&to=\(listEnd)"
+        segments = timeline.segments.prefix(Self.listedMax).map(\.record).map { record in
+            Segment(
+                address: "/api/v1/segments/\(record.sha256)?\(query)", start: WallText.readable(record.startUnixMilliseconds),
+                duration: WallText.duration(record.durationMilliseconds), bytes: WallText.bytes(record.bytes))
+        }
+        isCut = timeline.segments.count > Self.listedMax
+        isEmpty = timeline.segments.isEmpty
+    }
+}

@@ -1,0 +1,239 @@
+"use strict";
+// Plays a window of one camera's footage through Media Source Extensions. The index says which segment files exist
+// and where each lies on one media timeline; whole files are appended in order, each beginning with its own init
+// segment. Time without footage is stepped over, with a card that says why there is none.
+(function () {
+  const AHEAD = 60, BEHIND = 60, SEAM = 0.25, FRAME = 1 / 25;
+  const video = document.getElementById("player");
+  if (!video) return;
+  const card = document.getElementById("card"), clock = document.getElementById("clock");
+  const sentence = document.getElementById("sentence"), speed = document.getElementById("speed");
+  const buttons = document.querySelectorAll("[data-do]");
+  let index, buffer, source, next = 0, loading = null, codec = -1, ahead = AHEAD, cardUntil = 0, frame = FRAME, broken = 0, queue = Promise.resolve();
+
+  function say(text) { sentence.textContent = text; sentence.hidden = !text; }
+  function show(text, seconds) { card.textContent = text; card.hidden = false; cardUntil = performance.now() + seconds * 1000; }
+  function two(n) { return String(n).padStart(2, "0"); }
+  function length(seconds) {
+    const s = Math.round(seconds);
+    if (s < 60) return s + " s";
+    if (s < 3600) return Math.floor(s / 60) + " min " + (s % 60) + " s";
+    return Math.floor(s / 3600) + " h " + (Math.floor(s / 60) % 60) + " min";
+  }
+  function wall(seconds) { return new Date(index.baseUnixMilliseconds + seconds * 1000); }
+  function time(seconds) { const d = wall(seconds); return two(d.getUTCHours()) + ":" + two(d.getUTCMinutes()) + ":" + two(d.getUTCSeconds()); }
+  function type(number) { return 'video/mp4; codecs="' + index.codecs[number] + '"'; }
+
+  // The first segment that ends after the time: the one that holds it, or the next one after a gap.
+  function at(seconds) {
+    let low = 0, high = index.segments.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (index.segments[middle].end > seconds + 0.001) high = middle; else low = middle + 1;
+    }
+    return low;
+  }
+  // The end of what is buffered around a time, or null.
+  function bufferedEnd(seconds) {
+    const ranges = video.buffered;
+    for (let i = 0; i < ranges.length; i++) if (ranges.start(i) <= seconds + SEAM && ranges.end(i) > seconds) return ranges.end(i);
+    return null;
+  }
+  function updated() {
+    return new Promise((resolve, reject) => {
+      const done = () => { off(); resolve(); }, fail = () => { off(); reject(new Error("append")); };
+      const off = () => { buffer.removeEventListener("updateend", done); buffer.removeEventListener("error", fail); };
+      buffer.addEventListener("updateend", done); buffer.addEventListener("error", fail);
+    });
+  }
+  async function remove(from, to) {
+    if (to - from < 0.1 || source.readyState !== "open") return;
+    buffer.remove(Math.max(0, from), to);
+    await updated();
+  }
+  // Lets go of what lies far from the position, on both sides.
+  async function tidy(behind) {
+    const now = video.currentTime, ranges = video.buffered, far = [];
+    for (let i = 0; i < ranges.length; i++) {
+      const start = ranges.start(i), end = ranges.end(i);
+      if (start < now - behind - 10) far.push([start, Math.min(end, now - behind)]);
+      if (end > now + 2 * AHEAD + 120) far.push([Math.max(start, now + 2 * AHEAD + 60), end]);
+    }
+    for (const [start, end] of far) await remove(start, end);
+  }
+  async function append(segment, bytes) {
+    if (codec !== segment.codec) {
+      if (codec >= 0) buffer.changeType(type(segment.codec));
+      codec = segment.codec;
+    }
+    if (Math.abs(buffer.timestampOffset - segment.offset) > 1e-6) buffer.timestampOffset = segment.offset;
+    try {
+      buffer.appendBuffer(bytes);
+    } catch (error) {
+      if (error.name !== "QuotaExceededError") throw error;
+      // The browser's own limit is lower than ours: keep less, and go on with less.
+      ahead = Math.max(5, ahead / 2);
+      await tidy(5);
+      buffer.appendBuffer(bytes);
+    }
+    await updated();
+  }
+
+  // One fetch and one append at a time, in order. Called often; does nothing when there is nothing to do.
+  async function pump() {
+    if (loading || !buffer || source.readyState === "closed" || next >= index.segments.length) return finish();
+    const segment = index.segments[next], end = bufferedEnd(video.currentTime);
+    const reach = end === null ? video.currentTime : end;
+    if (segment.start > Math.max(reach, video.currentTime) + ahead && !(end === null && next === at(video.currentTime))) return;
+    if (end !== null && end - video.currentTime > ahead) return;
+    const mine = loading = new AbortController(), number = next;
+    try {
+      const answer = await fetch(video.dataset.segment.replace("{hash}", segment.hash), { signal: mine.signal, credentials: "same-origin" });
+      if (answer.status === 401 || answer.redirected) throw new Error("session");
+      if (!answer.ok) throw new Error("status " + answer.status);
+      const bytes = await answer.arrayBuffer();
+      if (loading !== mine) return;
+      await (queue = queue.then(() => tidy(BEHIND)).then(() => append(segment, bytes)));
+      broken = 0;
+      if (loading === mine && next === number) next = number + 1;
+    } catch (error) {
+      if (error.name === "AbortError" || loading !== mine) return;
+      queue = Promise.resolve();
+      if (error.message === "session") { say("Your session has ended. Sign in again to go on."); return; }
+      // A segment that does not come or does not decode is stepped over after three tries, and said.
+      if (++broken < 3) { setTimeout(() => { if (loading === mine) loading = null; }, 1000); return; }
+      say("A segment from " + time(segment.start) + " could not be played.");
+      broken = 0; next = number + 1;
+    } finally {
+      if (loading === mine && !broken) loading = null;
+    }
+    step(); pump();
+  }
+  function finish() {
+    if (buffer && !loading && next >= index.segments.length && source.readyState === "open" && !buffer.updating && !finish.done) {
+      finish.done = true;
+      queue = queue.then(() => { if (source.readyState === "open" && !buffer.updating) source.endOfStream(); });
+    }
+  }
+  function seeked() {
+    const now = video.currentTime, wanted = at(now);
+    finish.done = false;
+    if (bufferedEnd(now) !== null) {
+      // Already here: go on loading behind what is buffered.
+      next = Math.max(wanted, at(bufferedEnd(now) + 0.05));
+    } else {
+      if (loading) { loading.abort(); loading = null; }
+      next = wanted;
+    }
+    pump(); step();
+  }
+
+  // Steps over time without footage: the position is at the end of what exists, or outside it.
+  function step() {
+    if (!index || video.seeking || !index.segments.length) return;
+    const now = video.currentTime, number = at(now + 0.06), segment = index.segments[number];
+    const end = bufferedEnd(now);
+    if (!segment) {
+      if (end === null || end - now < 0.1) { if (now < index.duration - 0.5) gap(now, index.duration); }
+      return;
+    }
+    if (segment.start > now + 0.06 && (end === null || end - now < 0.12)) {
+      gap(now, segment.start);
+      video.currentTime = segment.start + 0.01;
+      return;
+    }
+    // A seam of a few milliseconds within footage: the decoder waits, so it is helped over.
+    if (video.readyState < 3 && end === null) {
+      const ranges = video.buffered;
+      for (let i = 0; i < ranges.length; i++) {
+        const ahead = ranges.start(i) - now;
+        if (ahead > 0 && ahead < 1) { video.currentTime = ranges.start(i) + 0.01; return; }
+      }
+    }
+  }
+  function gap(from, to) {
+    if (to - from < 1) return;
+    const why = index.spans.filter(s => s.end > from + 0.2 && s.start < to - 0.2).map(s => s.words);
+    const words = why.filter((w, i) => why.indexOf(w) === i).slice(0, 3).join("; ") || "no footage";
+    show("No footage from " + time(from) + " to " + time(to) + " UTC (" + length(to - from) + "): " + words, 6);
+  }
+  function tick() {
+    if (!index) return;
+    const d = wall(video.currentTime);
+    clock.textContent = d.toISOString().replace("T", " ").replace(/\.(\d)\d\dZ$/, ".$1 UTC");
+    if (!card.hidden && performance.now() > cardUntil) card.hidden = true;
+    if (!video.paused) step();
+    pump();
+  }
+
+  function toggle() { if (video.paused) video.play().catch(() => {}); else video.pause(); }
+  function move(seconds) { video.currentTime = Math.min(Math.max(0, video.currentTime + seconds), index ? index.duration - 0.05 : 0); }
+  function frames(count) { video.pause(); move(count * frame); }
+  const actions = { play: toggle, back: () => move(-10), forward: () => move(10), "frame-back": () => frames(-1), "frame-forward": () => frames(1) };
+  buttons.forEach(button => button.addEventListener("click", () => actions[button.dataset.do]()));
+  speed.addEventListener("change", () => { video.playbackRate = Number(speed.value); });
+  document.addEventListener("keydown", event => {
+    if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|SELECT|TEXTAREA|BUTTON|A|SUMMARY)$/.test(event.target.tagName)) return;
+    const keys = {
+      " ": toggle, k: toggle, j: () => move(-10), l: () => move(10), ",": () => frames(-1), ".": () => frames(1),
+      ArrowLeft: () => move(event.shiftKey ? -10 : -1), ArrowRight: () => move(event.shiftKey ? 10 : 1),
+    };
+    const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!action) return;
+    event.preventDefault(); event.stopPropagation();
+    action();
+  }, true);
+  const playButton = document.querySelector('[data-do="play"]');
+  video.addEventListener("play", () => { playButton.textContent = "Pause"; });
+  video.addEventListener("pause", () => { playButton.textContent = "Play"; });
+  video.addEventListener("seeking", seeked);
+  video.addEventListener("waiting", () => { step(); pump(); });
+  video.addEventListener("timeupdate", tick);
+  video.addEventListener("error", () => say("The browser could not decode this footage. It plays in VLC or ffplay by the HLS list below."));
+  // Frame steps follow the footage's own rate where the browser tells it.
+  if (video.requestVideoFrameCallback) {
+    let last = null;
+    const seen = (_, data) => {
+      const passed = last === null ? 0 : data.mediaTime - last;
+      if (passed > 0.005 && passed < 0.5 && !video.paused) frame = passed;
+      last = data.mediaTime;
+      video.requestVideoFrameCallback(seen);
+    };
+    video.requestVideoFrameCallback(seen);
+  }
+
+  async function start() {
+    const answer = await fetch(video.dataset.index, { credentials: "same-origin" });
+    if (!answer.ok || answer.redirected) { say("The hub did not answer with the footage. Reload the page."); return; }
+    index = await answer.json();
+    if (!index.segments.length) { gap(0, index.duration); return; }
+    const Source = window.MediaSource || window.ManagedMediaSource;
+    if (!Source) { say("This browser has no Media Source Extensions. The HLS list below plays here or in VLC."); return; }
+    const unplayable = index.codecs.filter(c => !Source.isTypeSupported('video/mp4; codecs="' + c + '"'));
+    if (unplayable.length) {
+      const names = unplayable.map(c => (/hvc1|hev1/.test(c) ? "H.265" : "its codec") + " (" + c + ")").join(", ");
+      say("This browser cannot play " + names + ". The footage was kept as the camera made it; the HLS list below plays in VLC or ffplay.");
+      index.segments = index.segments.filter(s => !unplayable.includes(index.codecs[s.codec]));
+      if (!index.segments.length) return;
+    }
+    source = new Source();
+    if (window.ManagedMediaSource && Source === window.ManagedMediaSource) video.disableRemotePlayback = true;
+    source.addEventListener("sourceopen", () => {
+      if (buffer) return;
+      URL.revokeObjectURL(video.src);
+      source.duration = index.duration;
+      codec = index.segments[0].codec;
+      buffer = source.addSourceBuffer(type(codec));
+      buffer.mode = "segments";
+      const first = index.segments[0];
+      const begin = Math.max(index.begin, first.start > index.begin ? first.start + 0.01 : index.begin);
+      if (first.start > index.begin + 1) gap(index.begin, first.start);
+      next = at(begin);
+      if (begin > 0) video.currentTime = begin;
+      pump();
+    });
+    video.src = URL.createObjectURL(source);
+    setInterval(tick, 250);
+  }
+  start().catch(() => say("The player could not start. The HLS list below plays in VLC or ffplay."));
+})();

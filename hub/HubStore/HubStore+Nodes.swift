@@ -1,0 +1,113 @@
+import EvidenceLog
+import FoundationEssentials
+import GRDB
+import Logging
+import RecordingModel
+import SyncProtocol
+
+/// What a join did.
+package enum EnrolOutcome: Hashable, Sendable {
+    case enrolled(name: String)
+    /// Unknown, expired or used by another node: a peer is not told which.
+    case refused
+}
+
+extension HubStore {
+    /// Keeps the hash of a join token's secret.
+    package func addJoinToken(secretHash: ContentHash, name: String, expiresUnixSeconds: Int64) throws {
+        try catalogue.write { db in
+            try db.execute(
+                sql: "INSERT INTO join_tokens (secret_hash, name, expires_s) VALUES (?, ?, ?)",
+                arguments: [secretHash.hex, name, expiresUnixSeconds])
+        }
+    }
+
+    package func nodeName(taken name: String) throws -> Bool {
+        try catalogue.read { try Bool.fetchOne($0, sql: "SELECT EXISTS (SELECT 1 FROM nodes WHERE name = ?)", arguments: [name]) ?? false }
+    }
+
+    /// Uses up a token for the node that shows it. The same node may ask again after a lost answer.
+    package func enrol(_ node: NodeID, secretHash: ContentHash, nowUnixMilliseconds now: Int64) throws -> EnrolOutcome {
+        try catalogue.write { db in
+            guard let row = try Row.fetchOne(db, sql: "SELECT name, expires_s, used_by FROM join_tokens WHERE secret_hash = ?", arguments: [secretHash.hex])
+            else { return .refused }
+            let name: String = row["name"]
+            if let usedBy: String = row["used_by"] {
+                return usedBy == node.description ? .enrolled(name: name) : .refused
+            }
+            guard now / 1000 < row["expires_s"] as Int64 else { return .refused }
+            if try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM nodes WHERE id = ? OR name = ?)", arguments: [node.description, name]) == true {
+                return .refused
+            }
+            try db.execute(sql: "UPDATE join_tokens SET used_by = ?, used_ms = ? WHERE secret_hash = ?", arguments: [node.description, now, secretHash.hex])
+            try db.execute(
+                sql: "INSERT INTO nodes (id, name, state, enrolled_ms) VALUES (?, ?, 'active', ?)", arguments: [node.description, name, now])
+            return .enrolled(name: name)
+        }
+    }
+
+    /// Nil for a key that never joined.
+    package func nodeState(_ node: NodeID) throws -> NodeSummary.State? {
+        try catalogue.read { db in
+            try String.fetchOne(db, sql: "SELECT state FROM nodes WHERE id = ?", arguments: [node.description]).flatMap(NodeSummary.State.init)
+        }
+    }
+
+    package func session(of node: NodeID) throws -> UInt64 {
+        try catalogue.read { db in
+            UInt64(bitPattern: try Int64.fetchOne(db, sql: "SELECT session FROM nodes WHERE id = ?", arguments: [node.description]) ?? 0)
+        }
+    }
+
+    /// Takes a hello: raises the session, notes the status, begins a log that is new, and answers with what the hub has.
+    /// - Throws: `Problem` 409 for a session that does not rise, 422 for a second history of a log.
+    package func hello(_ request: HelloRequest, from node: NodeID, nowUnixMilliseconds now: Int64) throws -> HelloReply {
+        guard let version = ProtocolVersion.supported.first(where: request.versions.contains) else {
+            throw Problem(status: 400, title: "No common protocol version.", detail: "This hub speaks \(ProtocolVersion.supported).", field: "versions")
+        }
+        try catalogue.write { db in
+            let known = UInt64(bitPattern: try Int64.fetchOne(db, sql: "SELECT session FROM nodes WHERE id = ?", arguments: [node.description]) ?? 0)
+            guard request.session > known else {
+                throw Problem(status: 409, title: "The session counter must rise.", detail: "The hub has seen \(known).", field: "\(known)")
+            }
+            try db.execute(
+                sql: "UPDATE nodes SET session = ?, current_log = ?, last_contact_ms = ?, status = ?, clock_offset_ms = ? WHERE id = ?",
+                arguments: [
+                    Int64(bitPattern: request.session), request.log.description, now, try json(request.status),
+                    request.status.clock.unixMilliseconds - now, node.description,
+                ])
+            if try Row.fetchOne(db, sql: "SELECT 1 FROM logs WHERE node = ? AND log = ?", arguments: [node.description, request.log.description]) == nil {
+                try db.execute(
+                    sql: "INSERT INTO logs (node, log, verifier, entry_bytes, checkpoint_bytes) VALUES (?, ?, ?, 0, 0)",
+                    arguments: [node.description, request.log.description, try json(LogVerifier(node: node, log: request.log))])
+            }
+        }
+        let verifier = try self.verifier(node, request.log)
+        try refuseFork(request, verifier: verifier, node: node, now: now)
+        return HelloReply(
+            version: version, hubUnixMilliseconds: now, logSize: verifier.size, logRoot: verifier.root,
+            statement: try statement(for: node, log: request.log, nowUnixMilliseconds: now), partials: try partials(node, request.log),
+            wants: [], grant: Self.grant)
+    }
+
+    /// How much a node may send before the hub answers.
+    package static let grant = Grant(bytes: 256 << 20, seconds: 30)
+
+    /// A log never gets shorter, and one size has one root. A node that shows otherwise was copied or restored:
+    /// both histories are kept, nothing more is taken, and an operator is told.
+    private func refuseFork(_ request: HelloRequest, verifier: LogVerifier, node: NodeID, now: Int64) throws {
+        let isShorter = request.logSize < verifier.size
+        let isOther = request.checkpoint.map { $0.checkpoint.size == verifier.size && $0.checkpoint.root != verifier.root } ?? false
+        guard isShorter || isOther else { return }
+        try catalogue.write { db in
+            try db.execute(sql: "UPDATE nodes SET state = 'forked' WHERE id = ?", arguments: [node.description])
+            try db.execute(
+                sql: "INSERT INTO forks (node, log, seen_ms, checkpoint) VALUES (?, ?, ?, ?)",
+                arguments: [node.description, request.log.description, now, request.checkpoint?.note.encoded ?? "size \(request.logSize)"])
+        }
+        logger.error("node shows a second history of its log", metadata: ["node": "\(node)", "hub_size": "\(verifier.size)", "node_size": "\(request.logSize)"])
+        throw Problem(
+            status: 422, title: "This log has a second history.", detail: "The hub holds \(verifier.size) entries that this node does not show; the node was copied or restored.",
+            field: "log")
+    }
+}

@@ -1,0 +1,139 @@
+import EvidenceLog
+import FoundationEssentials
+import GRDB
+import RecordingModel
+import StorageIO
+import SystemPackage
+
+/// What people ask: which nodes, what is known of a camera's time, and the proof of it.
+extension HubStore {
+    /// Longest window of one timeline.
+    package static let timelineMillisecondsMax: Int64 = 32 * 86_400_000
+
+    package func nodeSummaries() async throws -> [NodeSummary] {
+        try await catalogue.read { db in
+            try Row.fetchAll(db, sql: "SELECT * FROM nodes ORDER BY name").compactMap { try Self.summary($0, db) }
+        }
+    }
+
+    package func nodeSummary(_ node: NodeID) async throws -> NodeSummary? {
+        try await catalogue.read { db in
+            try Row.fetchOne(db, sql: "SELECT * FROM nodes WHERE id = ?", arguments: [node.description]).flatMap { try Self.summary($0, db) }
+        }
+    }
+
+    private static func summary(_ row: Row, _ db: Database) throws -> NodeSummary? {
+        guard let node = NodeID(row["id"] as String), let state = NodeSummary.State(rawValue: row["state"]) else { return nil }
+        let status = (row["status"] as String?).flatMap { try? decode(NodeStatus.self, $0) }
+        let missing = try Row.fetchOne(
+            db, sql: "SELECT COUNT(*) AS n, COALESCE(SUM(bytes), 0) AS b, COALESCE(SUM(end_ms - start_ms), 0) AS d FROM segments WHERE node = ? AND held = 0",
+            arguments: [node.description])
+        let sizes = try String.fetchAll(db, sql: "SELECT verifier FROM logs WHERE node = ? AND log = ?", arguments: [node.description, row["current_log"] as String?])
+        var cameras: [CameraID: NodeSummary.Camera] = [:]
+        for health in status?.cameras ?? [] {
+            cameras[health.camera] = NodeSummary.Camera(camera: health.camera, newestUnixMilliseconds: nil, newestOnHubUnixMilliseconds: nil, health: health)
+        }
+        let newest = try Row.fetchAll(
+            db,
+            sql: "SELECT camera, MAX(end_ms) AS newest, MAX(CASE WHEN held = 1 THEN end_ms END) AS held FROM segments WHERE node = ? AND kind = 'main' GROUP BY camera",
+            arguments: [node.description])
+        for row in newest {
+            guard let camera = CameraID(row["camera"] as String) else { continue }
+            cameras[camera] = NodeSummary.Camera(
+                camera: camera, newestUnixMilliseconds: row["newest"], newestOnHubUnixMilliseconds: row["held"], health: cameras[camera]?.health)
+        }
+        return NodeSummary(
+            node: node, name: row["name"], state: state, lastContactUnixMilliseconds: row["last_contact_ms"], status: status,
+            clockOffsetMilliseconds: row["clock_offset_ms"], logSize: sizes.first.flatMap { try? decode(LogVerifier.self, $0).size } ?? 0,
+            onlyOnNode: Backlog(segments: missing?["n"] ?? 0, bytes: missing?["b"] ?? 0, durationMilliseconds: missing?["d"] ?? 0),
+            onHub: Backlog(segments: row["held_segments"], bytes: row["held_bytes"], durationMilliseconds: row["held_ms"]),
+            cameras: cameras.values.sorted { $0.camera < $1.camera })
+    }
+
+    /// A camera's window as spans that tile it, with the segments the hub holds. Nil for a camera nobody reported.
+    package func timeline(node: NodeID, camera: CameraID, from: Int64, to: Int64, nowUnixMilliseconds now: Int64) async throws -> CameraTimeline? {
+        let end = min(to, from + Self.timelineMillisecondsMax)
+        return try await catalogue.read { db in
+            let segments = try Self.segments(db, node, camera, from, end)
+            let gaps = try Self.gaps(db, node, camera, from, end)
+            if segments.isEmpty, gaps.isEmpty {
+                let isKnown = try Self.summary(Row.fetchOne(db, sql: "SELECT * FROM nodes WHERE id = ?", arguments: [node.description]) ?? Row(), db)?
+                    .cameras.contains { $0.camera == camera }
+                guard isKnown == true else { return nil }
+            }
+            let spans = segments.map { TimelineSpan(startUnixMilliseconds: $0.segment.record.startUnixMilliseconds, endUnixMilliseconds: $0.segment.record.endUnixMilliseconds, state: $0.isHeld ? .onHub : .onlyOnNode) }
+            return CameraTimeline(
+                asOfUnixMilliseconds: now, node: node, camera: camera, startUnixMilliseconds: from, endUnixMilliseconds: end,
+                spans: Timeline.tile(spans + gaps, from: from, to: end), segments: segments.filter(\.isHeld).map(\.segment))
+        }
+    }
+
+    static func segments(_ db: Database, _ node: NodeID, _ camera: CameraID, _ from: Int64, _ to: Int64) throws -> [(segment: PlayableSegment, isHeld: Bool)] {
+        try Row.fetchAll(
+            db,
+            sql: """
+                SELECT record, log_index, held FROM segments WHERE node = ? AND camera = ? AND kind = 'main' AND end_ms > ? AND start_ms < ?
+                ORDER BY start_ms, log_index
+                """, arguments: [node.description, camera.description, from, to]
+        ).map { row in
+            (PlayableSegment(record: try decode(SegmentRecord.self, row["record"]), logIndex: UInt64(row["log_index"] as Int64)), row["held"])
+        }
+    }
+
+    static func gaps(_ db: Database, _ node: NodeID, _ camera: CameraID, _ from: Int64, _ to: Int64) throws -> [TimelineSpan] {
+        try Row.fetchAll(
+            db, sql: "SELECT start_ms, end_ms, cause, detail FROM gaps WHERE node = ? AND camera = ? AND kind = 'main' AND end_ms > ? AND start_ms < ? ORDER BY start_ms",
+            arguments: [node.description, camera.description, from, to]
+        ).map { row in
+            TimelineSpan(startUnixMilliseconds: row["start_ms"], endUnixMilliseconds: row["end_ms"], state: .notRecorded, cause: GapCause(rawValue: row["cause"]), detail: row["detail"])
+        }
+    }
+
+    /// Proof of segments of one node, for a person who trusts neither the node nor this hub. Segments must be of one log.
+    /// - Returns: nil when one of them is unknown or they are of different logs.
+    package func proof(node: NodeID, segments: [SegmentID]) async throws -> ProofBundle? {
+        let found = try await catalogue.read { db -> [(log: LogID, index: UInt64)] in
+            try segments.compactMap { segment in
+                let row = try Row.fetchOne(
+                    db, sql: "SELECT log, log_index FROM segments WHERE node = ? AND camera = ? AND kind = ? AND sequence = ? ORDER BY held DESC LIMIT 1",
+                    arguments: [node.description, segment.stream.camera.description, segment.stream.kind.rawValue, Int64(bitPattern: segment.sequence)])
+                guard let row, let log = LogID(row["log"] as String) else { return nil }
+                return (log, UInt64(row["log_index"] as Int64))
+            }
+        }
+        guard let log = found.first?.log, found.count == segments.count, found.allSatisfy({ $0.log == log }) else { return nil }
+        return try proof(node: node, log: log, indexes: found.map(\.index))
+    }
+
+    private func proof(node: NodeID, log: LogID, indexes: [UInt64]) throws -> ProofBundle? {
+        let folder = logFolder(node, log)
+        let size = Int(try verifier(node, log).size)
+        let lines = try LogFolder.lines(in: storage.read(folder.appending(LogFolder.entryFileName(first: 0)), limitBytes: 2 << 30)).lines.prefix(size)
+        let stored = try LogFolder.checkpoints(in: storage.read(folder.appending(LogFolder.checkpointsName), limitBytes: 256 << 20)).checkpoints
+            .filter { $0.checkpoint.size <= UInt64(size) }
+        let leaves = lines.map { MerkleTree.leafHash($0) }
+        var chosen: [SignedCheckpoint] = []
+        var positions: [UInt64: Int] = [:]
+        /// The first checkpoint that covers an entry is of the entry's own epoch, since batches end where keys change.
+        func prove(_ index: UInt64) -> ProvenEntry? {
+            guard index < UInt64(leaves.count), let above = stored.first(where: { $0.checkpoint.size > index }) else { return nil }
+            let covered = leaves[..<Int(above.checkpoint.size)]
+            guard let path = MerkleTree.inclusionProof(of: Int(index), in: covered) else { return nil }
+            let position = positions[above.checkpoint.size] ?? chosen.count
+            if position == chosen.count {
+                chosen.append(above)
+                positions[above.checkpoint.size] = position
+            }
+            return ProvenEntry(index: index, line: String(decoding: lines[Int(index)], as: UTF8.self), path: path, checkpoint: position)
+        }
+        let last = indexes.max() ?? 0
+        let marker = Array("\"kind\":\"key\"".utf8)
+        let keyIndexes = lines.indices.filter { UInt64($0) <= last && lines[$0].contains(marker) }.filter {
+            if case .key? = try? LogEntry(line: lines[$0]).body { true } else { false }
+        }
+        let keys = keyIndexes.compactMap { prove(UInt64($0)) }
+        let proven = indexes.compactMap(prove)
+        guard keys.count == keyIndexes.count, proven.count == indexes.count else { return nil }
+        return ProofBundle(node: node, log: log, hubKey: hubKey.text, checkpoints: chosen, keys: keys, segments: proven)
+    }
+}

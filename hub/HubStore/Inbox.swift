@@ -1,0 +1,86 @@
+import Crypto
+import RecordingModel
+import StorageIO
+import SystemPackage
+
+/// Segments on their way in, kept by content hash: a partial survives the connection, the session and the process.
+struct Inbox: ~Copyable {
+    /// Open files kept at most; the least recently used one is closed, its bytes stay.
+    static let openLimit = 64
+
+    private struct Open {
+        var file: any AppendingFile
+        var hasher: SHA256
+        var usedAt: UInt64
+    }
+    private let folder: FilePath
+    private let storage: any StorageIO
+    private var open: [ContentHash: Open] = [:]
+    private var counter: UInt64 = 0
+
+    init(folder: FilePath, storage: any StorageIO) {
+        self.folder = folder
+        self.storage = storage
+    }
+
+    func path(_ hash: ContentHash) -> FilePath { folder.appending(hash.hex) }
+
+    /// Bytes that are here.
+    func length(_ hash: ContentHash) throws -> Int64 {
+        if let known = open[hash] { return known.file.length }
+        return try storage.size(path(hash)) ?? 0
+    }
+
+    mutating func append(_ bytes: ArraySlice<UInt8>, to hash: ContentHash) throws {
+        var entry = try take(hash)
+        do {
+            try bytes.withUnsafeBytes {
+                try entry.file.append($0)
+                entry.hasher.update(bufferPointer: $0)
+            }
+            open[hash] = entry
+        } catch {
+            // The length on disk is unknown now; the next use reads it afresh.
+            try? entry.file.close()
+            throw error
+        }
+    }
+
+    /// Compares the whole file with its name and syncs it. False, and the file gone, when it is something else.
+    mutating func finish(_ hash: ContentHash) throws -> Bool {
+        let entry = try take(hash)
+        guard ContentHash(Array(entry.hasher.finalize())) == hash else {
+            try entry.file.close()
+            try storage.remove(path(hash))
+            return false
+        }
+        try entry.file.sync()
+        try entry.file.close()
+        return true
+    }
+
+    /// Takes the open file out of the table, opening and hashing what is on disk when it is not open.
+    private mutating func take(_ hash: ContentHash) throws -> Open {
+        counter += 1
+        if var entry = open.removeValue(forKey: hash) {
+            entry.usedAt = counter
+            return entry
+        }
+        if open.count >= Self.openLimit, let oldest = open.min(by: { $0.value.usedAt < $1.value.usedAt })?.key {
+            try open.removeValue(forKey: oldest)?.file.close()
+        }
+        let file = try storage.openForAppending(path(hash))
+        var hasher = SHA256()
+        if file.length > 0 {
+            let reader = try storage.openForReading(path(hash))
+            var offset: Int64 = 0
+            while offset < file.length {
+                let piece = try reader.read(at: offset, count: Int(min(1 << 20, file.length - offset)))
+                guard !piece.isEmpty else { break }
+                hasher.update(data: piece)
+                offset += Int64(piece.count)
+            }
+        }
+        return Open(file: file, hasher: hasher, usedAt: counter)
+    }
+}

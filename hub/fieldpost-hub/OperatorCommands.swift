@@ -1,0 +1,81 @@
+import ArgumentParser
+import EvidenceLog
+import FoundationEssentials
+import HubStore
+import Logging
+import NodeIdentity
+import RecordingModel
+import ServiceSupport
+import SystemPackage
+
+struct JoinTokenCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "join-token", abstract: "Prints a one-line token with which a node joins.",
+        discussion: "The token is good for one node and holds a secret: give it to the node's crew and to nobody else.")
+
+    @Argument(help: "The name under which the hub will list the node.") var name: String
+    @OptionGroup var options: HubOptions
+    @Option(help: "HOST:PORT at which the node will find the hub, when it differs from hub.yaml.") var address: String?
+    @Option(help: "Hours for which the token is good, at most 72.") var hours: Double = 24
+
+    func run() async throws {
+        guard (1...64).contains(name.utf8.count), name.allSatisfy({ $0.isLetter || $0.isNumber || "-_. ".contains($0) }) else {
+            throw CommandError("'\(name)' is no name for a node; use 1 to 64 letters, digits, spaces, dots, - and _")
+        }
+        guard hours > 0, hours * 3600 <= Double(JoinToken.lifetimeSecondsMax) else { throw CommandError("--hours takes more than 0 and at most 72") }
+        let folder = try HubFolder.open(options.path)
+        let store = try folder.store(logger: Logger(label: "hub"))
+        guard try !store.nodeName(taken: name) else { throw CommandError("a node named '\(name)' has joined already; choose another name") }
+        let (host, port) = try advertised(folder)
+        var generator = SystemRandomNumberGenerator()
+        let secret = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        let expires = unixMillisecondsNow() / 1000 + Int64(hours * 3600)
+        let token = JoinToken(host: host, port: port, hubKeyHash: folder.identity.keyHash, secret: Hex.encode(secret), expiresUnixSeconds: expires)
+        try store.addJoinToken(secretHash: .sha256(secret), name: name, expiresUnixSeconds: expires)
+        printLine(try token.line)
+    }
+
+    private func advertised(_ folder: HubFolder) throws -> (String, Int) {
+        guard let address else { return (folder.configuration.nodesAdvertised.host, folder.configuration.nodesAdvertised.port) }
+        guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]), (1...65_535).contains(port), colon != address.startIndex else {
+            throw CommandError("--address takes HOST:PORT, such as hub.example.org:7443")
+        }
+        return (String(address[..<colon]), port)
+    }
+}
+
+struct ReportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "report", abstract: "Hashes every blob again and replays every log.", discussion: "Exits with 1 when anything is wrong.")
+
+    @OptionGroup var options: HubOptions
+    @Flag(help: "Print JSON.") var json = false
+
+    func run() async throws {
+        let store = try HubFolder.open(options.path).store(logger: Logger(label: "hub"))
+        var bar = TerminalProgress("checking")
+        let report = try store.report { bar.update(completed: $0, total: $1) }
+        bar.finish()
+        if json {
+            printLine(try fieldpost_hub.json(report))
+        } else {
+            printLine("\(report.segmentsOnHub) of \(report.segmentsKnown) segments on the hub, \(report.bytesOnHub) bytes, \(report.recordedSeconds) s recorded")
+            printLine("time that nobody can explain: \(report.unexplainedGapSeconds) s")
+            printLine(report.verified ? "every hash and every log's signed root agree" : "NOT VERIFIED:")
+            for fault in report.faults { printLine("  \(fault)") }
+        }
+        if !report.verified { throw ExitCode(1) }
+    }
+}
+
+struct ResetPasswordCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "reset-password", abstract: "Gives a user a new one-time password.")
+
+    @Argument(help: "The user's name.") var name: String
+    @OptionGroup var options: HubOptions
+
+    func run() async throws {
+        let store = try HubFolder.open(options.path).store(logger: Logger(label: "hub"))
+        printLine(try await Accounts(catalogue: store.catalogue).resetPassword(name: name))
+    }
+}

@@ -1,0 +1,86 @@
+import ArgumentParser
+import HubIngest
+import HubReview
+import HubStore
+import Hummingbird
+import Logging
+import NodeIdentity
+import RecordingModel
+import Metrics
+import ServiceLifecycle
+import ServiceSupport
+import StorageIO
+import Synchronization
+import SystemPackage
+import UnixSignals
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "serve", abstract: "Runs the hub until SIGTERM or Ctrl-C.")
+
+    @OptionGroup var options: HubOptions
+
+    func run() async throws {
+        let folder = try HubFolder.open(options.path)
+        ServiceLogging.bootstrap(level: folder.configuration.logLevel, format: folder.configuration.logFormat)
+        let logger = Logger(label: "hub")
+        let registry = PrometheusRegistry()
+        MetricsSystem.bootstrap(registry)
+        let lock = try DirectoryLock(options.path.appending("lock"), heldSentence: "another fieldpost-hub serves \(options.path); stop it first")
+        defer { withExtendedLifetime(lock) {} }
+        let store = try folder.store(logger: Logger(label: "store"))
+        let announcement = Announcement(folder: folder)
+
+        var ingest = IngestConfiguration(
+            host: folder.configuration.nodes.host, port: folder.configuration.nodes.port, identity: folder.identity,
+            nowUnixMilliseconds: unixMillisecondsNow)
+        ingest.onServerRunning = { announcement.nodesListen(on: $0) }
+        let certificate = try folder.peopleCertificate()
+        var review = ReviewConfiguration(
+            host: folder.configuration.people.host, port: folder.configuration.people.port, certificateChainPEM: certificate.chain,
+            privateKeyPEM: certificate.key, nowUnixMilliseconds: unixMillisecondsNow)
+        review.onServerRunning = { announcement.peopleListen(on: $0) }
+        review.metricsText = { registry.text() }
+
+        var configuration = ServiceGroupConfiguration(
+            services: [
+                .init(service: try makeIngestApplication(store: store, configuration: ingest, logger: Logger(label: "ingest"))),
+                .init(service: try makeReviewApplication(store: store, accounts: Accounts(catalogue: store.catalogue), configuration: review, logger: Logger(label: "review"))),
+            ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        // A client that never closes must not keep the hub alive: connections that are busy get this long.
+        configuration.maximumGracefulShutdownDuration = .seconds(4)
+        configuration.maximumCancellationDuration = .seconds(4)
+        do {
+            try await ServiceGroup(configuration: configuration).run()
+        } catch is CancellationError {
+            // Connections that outlived the graceful stop were cut.
+        }
+        ServiceNotifier().stopping()
+        logger.info("stopped")
+    }
+}
+
+/// Says once, on standard output, where both listeners are.
+private final class Announcement: Sendable {
+    private struct Line: Encodable {
+        var event = "listening"
+        var nodes: String
+        var people: String
+        var people_pin: String
+    }
+    private let folder: HubFolder
+    private let ports = Mutex<(nodes: Int?, people: Int?)>((nil, nil))
+
+    init(folder: HubFolder) { self.folder = folder }
+
+    func nodesListen(on port: Int) { announce(ports.withLock { $0.nodes = port; return $0 }) }
+    func peopleListen(on port: Int) { announce(ports.withLock { $0.people = port; return $0 }) }
+
+    private func announce(_ ports: (nodes: Int?, people: Int?)) {
+        guard let nodes = ports.nodes, let people = ports.people else { return }
+        let line = Line(
+            nodes: "\(folder.configuration.nodes.host):\(nodes)", people: "https://\(folder.configuration.people.host):\(people)/",
+            people_pin: folder.peopleIdentity.keyHash.hex)
+        if let text = try? json(line) { printLine(text) }
+        ServiceNotifier().ready()
+    }
+}

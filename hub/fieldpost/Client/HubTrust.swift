@@ -1,0 +1,80 @@
+import Crypto
+import NIOCore
+import NIOPosix
+import NIOSSL
+import RecordingModel
+import Synchronization
+
+/// What the hub showed of itself in a handshake. Its key is what is trusted, not a name and not a date.
+struct HubTrust: Sendable {
+    var chain: [NIOSSLCertificate]
+    var keyHash: ContentHash
+
+    /// Makes one TLS handshake and nothing more: no byte of a request is sent before the key is known.
+    static func fetch(host: String, port: Int) async throws -> HubTrust {
+        let shared = Box()
+        let group = MultiThreadedEventLoopGroup.singleton
+        let context = try NIOSSLContext(configuration: .makeClientConfiguration())
+        let name: String? = (try? SocketAddress(ipAddress: host, port: port)) == nil ? host : nil
+        let done = group.next().makePromise(of: Void.self)
+        do {
+            let channel = try await ClientBootstrap(group: group)
+                .connectTimeout(.seconds(10))
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let handler = try NIOSSLClientHandler(context: context, serverHostname: name) { certificates, promise in
+                            shared.store(certificates)
+                            promise.succeed(.certificateVerified)
+                            done.succeed()
+                        }
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                        try channel.pipeline.syncOperations.addHandler(HandshakeEnd(done: done))
+                    }
+                }
+                .connect(host: host, port: port).get()
+            let timer = channel.eventLoop.scheduleTask(in: .seconds(10)) { done.fail(Failure("The hub did not answer.")) }
+            defer { timer.cancel() }
+            try await done.futureResult.get()
+            try? await channel.close().get()
+        } catch {
+            done.fail(error)
+            throw Failure("There is no hub at \(host):\(port), or it does not speak TLS. Check the address and that the hub is running.")
+        }
+        let chain = shared.take()
+        guard let leaf = chain.first, let keyHash = ContentHash(SHA256.hash(data: try leaf.extractPublicKey().toSPKIBytes()).map { $0 }) else {
+            throw Failure("The hub at \(host):\(port) showed no certificate.")
+        }
+        return HubTrust(chain: chain, keyHash: keyHash)
+    }
+
+    /// Trusts exactly this certificate: only who holds its key can answer. One that an authority signed is checked
+    /// against the system's roots and its name as well.
+    var tlsConfiguration: TLSConfiguration {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.minimumTLSVersion = .tlsv12
+        if chain.count == 1 {
+            configuration.trustRoots = .certificates(chain)
+            configuration.certificateVerification = .noHostnameVerification
+        }
+        return configuration
+    }
+}
+
+/// The callback runs on the event loop, the reader in a task.
+private final class Box: Sendable {
+    private let certificates = Mutex<[NIOSSLCertificate]>([])
+    func store(_ chain: [NIOSSLCertificate]) { certificates.withLock { $0 = chain } }
+    func take() -> [NIOSSLCertificate] { certificates.withLock { $0 } }
+}
+
+/// A connection that ends before it has shown a certificate must not be waited for.
+private final class HandshakeEnd: ChannelInboundHandler, Sendable {
+    typealias InboundIn = ByteBuffer
+    private let done: EventLoopPromise<Void>
+    init(done: EventLoopPromise<Void>) { self.done = done }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        done.fail(error)
+        context.close(promise: nil)
+    }
+    func channelInactive(context: ChannelHandlerContext) { done.fail(ChannelError.eof) }
+}
