@@ -6,6 +6,8 @@ import LibAV
 /// Nothing is allocated for a packet once the buffers have grown to the stream's size.
 final class FragmentWriter {
     static let durationLimitSeconds: Int64 = 2
+    /// Groups of pictures shorter than this share a fragment: with MJPEG every picture is a group.
+    static let groupMinimumMilliseconds: Int64 = 500
     static let payloadLimitBytes = 8 << 20
     /// No camera sends one picture this large; a broken length field would.
     static let packetLimitBytes = 16 << 20
@@ -48,8 +50,9 @@ final class FragmentWriter {
     /// Whether the open fragment must be written before this video packet joins.
     func mustFlush(decodeTime: Int64, isKey: Bool, byteCount: Int) -> Bool {
         guard !video.isEmpty else { return false }
-        return isKey || video.isFull || audio.isFull
-            || decodeTime - video.firstDecodeTime >= Self.durationLimitSeconds * Int64(InitSegment.videoTimescale)
+        let ticks = decodeTime - video.firstDecodeTime
+        return isKey && ticks >= Self.groupMinimumMilliseconds * 90 || video.isFull || audio.isFull
+            || ticks >= Self.durationLimitSeconds * Int64(InitSegment.videoTimescale)
             || payload.count - Self.headRoom + audioPayload.count + byteCount > Self.payloadLimitBytes
     }
 

@@ -20,12 +20,10 @@ final class GapLedger {
         open = (.starting, "the recorder started and waits for the camera's first key frame")
     }
 
-    /// Ends the gap. The footage's start: now, or later when the run before claims more time than has passed.
-    func footageBegins(_ now: Moment) -> Int64 {
-        tick(now)
-        write(until: now.bootMilliseconds, now)
+    /// Ends the gap where the footage starts, which is not before `accountedUntil`.
+    func footageBegins(at start: Int64, _ now: Moment) {
+        write(until: start, now)
         open = nil
-        return accountedUntil
     }
 
     func recorded(until end: Int64) { accountedUntil = max(accountedUntil, end) }
@@ -42,25 +40,30 @@ final class GapLedger {
 
     /// To be called at least every few seconds while no footage comes.
     func tick(_ now: Moment) {
-        while open != nil, now.bootMilliseconds - accountedUntil >= Self.pieceMilliseconds {
-            write(until: accountedUntil + Self.pieceMilliseconds, now)
-        }
+        if now.bootMilliseconds - accountedUntil >= Self.pieceMilliseconds { write(until: now.bootMilliseconds, now) }
     }
 
     /// The recorder ends here.
     func close(_ now: Moment) {
-        tick(now)
         write(until: now.bootMilliseconds, now)
         open = nil
     }
 
     private func write(until end: Int64, _ now: Moment) {
-        guard let open, end > accountedUntil else { return }
-        let gap = GapRecord(
-            stream: context.stream, bootID: context.clocks.bootID, startBootMilliseconds: accountedUntil,
-            startWall: now.wall(atBootMilliseconds: accountedUntil), durationMilliseconds: end - accountedUntil, cause: open.cause,
-            detail: open.detail)
-        accountedUntil = end
+        guard let open else { return }
+        while end > accountedUntil {
+            let length = min(end - accountedUntil, Self.pieceMilliseconds)
+            append(
+                GapRecord(
+                    stream: context.stream, bootID: context.clocks.bootID, startBootMilliseconds: accountedUntil,
+                    startWall: now.wall(atBootMilliseconds: accountedUntil), durationMilliseconds: length, cause: open.cause,
+                    detail: open.detail))
+            accountedUntil += length
+        }
+        deliver()
+    }
+
+    private func append(_ gap: GapRecord) {
         if waiting.count >= Self.waitingLimit, let last = waiting.last,
             last.startBootMilliseconds + last.durationMilliseconds == gap.startBootMilliseconds
         {
@@ -68,7 +71,6 @@ final class GapLedger {
         } else {
             waiting.append(gap)
         }
-        deliver()
     }
 
     private func deliver() {

@@ -143,12 +143,8 @@ final class RecordingAttempt {
         audioTimeline = nil
         audioTimescale = initSegment.tracks.count > 1 ? initSegment.tracks[1].timescale : nil
         fragments.begin(tracks: initSegment.tracks, typicalVideoDuration: frame, typicalAudioDuration: tracks.audioFrameTicks)
-        do throws(StorageFault) {
-            run = try RunRecorder(context, ledger: ledger, fragments: fragments, initSegment: initSegment, video: video, now: now)
-            health.enter(.recording, now: now, lastError: tracks.note)
-        } catch {
-            storageFailed(error, now)
-        }
+        run = RunRecorder(context, ledger: ledger, fragments: fragments, initSegment: initSegment, video: video, now: now)
+        health.enter(.recording, now: now, lastError: tracks.note)
     }
 
     /// `reason` becomes the cause of the gap, unless the disk gives a better one.

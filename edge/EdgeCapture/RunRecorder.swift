@@ -22,40 +22,41 @@ final class RunRecorder {
 
     private var segment: SegmentWriter?
     private var segmentClock: SegmentClock
+    private var hasBegun = false
     private var mediaStart: Int64 = 0
     private var drops = 0
     private var lastSyncNanoseconds: Int64
     private var lastArrivalNanoseconds: Int64
 
-    /// Opens the first segment; the ledger's gap ends where it starts.
+    /// The first segment is opened with the first fragment: by then it is known when the run began.
     init(
         _ context: RecorderContext, ledger: GapLedger, fragments: FragmentWriter, initSegment: InitSegment, video: CodecParameters, now: Moment
-    ) throws(StorageFault) {
+    ) {
         self.context = context
         self.ledger = ledger
         self.fragments = fragments
         self.initSegment = initSegment
-        initSHA256 = ContentHash.sha256(of: initSegment.bytes)
+        initSHA256 = ContentHash.sha256(initSegment.bytes)
         widthPixels = video.widthPixels
         heightPixels = video.heightPixels
         segmentTicks = Int64(max(context.configuration.segmentMilliseconds, CameraConfiguration.minimumSegmentMilliseconds)) * 90
         number = context.sink.nextRun(for: context.stream)
         lastSyncNanoseconds = now.bootNanoseconds
         lastArrivalNanoseconds = now.bootNanoseconds
-        // Not before what is accounted for, should the run before claim more time than has passed.
-        segmentClock = SegmentClock(startNanoseconds: max(now.bootNanoseconds, ledger.accountedUntil * 1_000_000))
-        segment = try openSegment(now)
-        // Only now, when there is a file to hold the footage.
-        _ = ledger.footageBegins(now)
+        segmentClock = SegmentClock(startNanoseconds: now.bootNanoseconds)
     }
 
     func countDrop() { drops += 1 }
 
     func addVideo(_ packet: borrowing Packet, isAnnexB: Bool, at place: MediaTimeline.Placement, now: Moment) throws(StorageFault) {
         lastArrivalNanoseconds = now.bootNanoseconds
-        if fragments.mustFlush(decodeTime: place.decodeTime, isKey: packet.isKey, byteCount: packet.byteCount) {
-            try flush(nextDecodeTime: place.decodeTime)
-            if packet.isKey, place.decodeTime - mediaStart >= segmentTicks { try cut(mediaTime: place.decodeTime, now) }
+        // FFmpeg keeps back what came while it learned the streams, and hands it out in a burst: the picture that was
+        // kept the shortest tells best when the first one arrived.
+        if !hasBegun { segmentClock = segmentClock.startingNoLater(than: now.bootNanoseconds, mediaTicks: place.decodeTime) }
+        let mustCut = packet.isKey && place.decodeTime - mediaStart >= segmentTicks
+        if mustCut || fragments.mustFlush(decodeTime: place.decodeTime, isKey: packet.isKey, byteCount: packet.byteCount) {
+            try flush(nextDecodeTime: place.decodeTime, now)
+            if mustCut { try cut(mediaTime: place.decodeTime, now) }
         }
         fragments.addVideo(packet.bytes, isAnnexB: isAnnexB, isKey: packet.isKey, at: place)
         if now.bootNanoseconds - lastSyncNanoseconds >= Self.syncNanoseconds { try sync(now) }
@@ -70,7 +71,7 @@ final class RunRecorder {
     /// A fault of the disk is returned, because it is then the cause of the gap that follows.
     func finish(_ end: SegmentEnd, _ now: Moment) -> StorageFault? {
         do throws(StorageFault) {
-            try flush(nextDecodeTime: nil)
+            try flush(nextDecodeTime: nil, now)
             let lastFrame = fragments.typicalVideoDuration * 100_000 / 9
             try seal(end, observedEndNanoseconds: lastArrivalNanoseconds + lastFrame, now)
             return nil
@@ -93,13 +94,24 @@ final class RunRecorder {
         }
     }
 
-    private func flush(nextDecodeTime: Int64?) throws(StorageFault) {
+    private func flush(nextDecodeTime: Int64?, _ now: Moment) throws(StorageFault) {
+        guard !fragments.isEmpty else { return }
+        if !hasBegun { try begin(now) }
         guard let segment else { return }
         do {
             try fragments.flush(nextDecodeTime: nextDecodeTime) { bytes, summary in try segment.append(bytes, summary: summary) }
         } catch {
             throw context.fault(error)
         }
+    }
+
+    private func begin(_ now: Moment) throws(StorageFault) {
+        // Not before what is accounted for, should the run before claim more time than has passed.
+        segmentClock = SegmentClock(startNanoseconds: max(segmentClock.startNanoseconds, ledger.accountedUntil * 1_000_000))
+        segment = try openSegment(now)
+        // Only now, when there is a file to hold the footage.
+        ledger.footageBegins(at: segmentClock.startNanoseconds / 1_000_000, now)
+        hasBegun = true
     }
 
     private func sync(_ now: Moment) throws(StorageFault) {

@@ -1,11 +1,13 @@
-import Crypto
-import RecordingModel
-
 /// Boot-clock time of one segment. A camera's clock drifts, so a segment's end leans from media time towards
 /// the clock that was observed, but by no more than any crystal is off: network jitter must not move it.
 struct SegmentClock {
     static let correctionPartsPerMillion: Int64 = 500
     let startNanoseconds: Int64
+
+    /// What came at `nanoseconds`, that much media after the start, cannot have left the camera later.
+    func startingNoLater(than nanoseconds: Int64, mediaTicks: Int64) -> SegmentClock {
+        SegmentClock(startNanoseconds: min(startNanoseconds, nanoseconds - mediaTicks * 100_000 / 9))
+    }
 
     func end(mediaTicks: Int64, observed: Int64?) -> Int64 {
         // 90 kHz: a tick is 100,000 / 9 ns.
@@ -14,12 +16,5 @@ struct SegmentClock {
         guard let observed else { return byMedia }
         let bound = duration / 1_000_000 * Self.correctionPartsPerMillion
         return byMedia + min(bound, max(-bound, observed - byMedia))
-    }
-}
-
-extension ContentHash {
-    static func sha256(of bytes: [UInt8]) -> ContentHash {
-        guard let hash = ContentHash(Array(SHA256.hash(data: bytes))) else { preconditionFailure("SHA-256 has 32 bytes") }
-        return hash
     }
 }

@@ -6,15 +6,25 @@ import SystemPackage
 /// Where everything lies below the node's data directory. Names of segments come from `SegmentFiles`.
 struct JournalFiles: Sendable {
     let root: FilePath
-
-    var identity: FilePath { root.appending("fieldpost-node.json") }
-    var lock: FilePath { root.appending("lock") }
-    var keys: FilePath { root.appending("keys") }
-    var segments: FilePath { root.appending("segments") }
-    var index: FilePath { root.appending("index.sqlite") }
-    var statement: FilePath { root.appending("statement.json") }
+    let identity: FilePath
+    let lock: FilePath
+    let keys: FilePath
+    let segments: FilePath
+    let index: FilePath
+    let statement: FilePath
     /// Written last by a clean stop; says at which log size.
-    var stopped: FilePath { root.appending("stopped.json") }
+    let stopped: FilePath
+
+    init(root: FilePath) {
+        self.root = root
+        identity = root.appending("fieldpost-node.json")
+        lock = root.appending("lock")
+        keys = root.appending("keys")
+        segments = root.appending("segments")
+        index = root.appending("index.sqlite")
+        statement = root.appending("statement.json")
+        stopped = root.appending("stopped.json")
+    }
 
     func log(_ log: LogID) -> FilePath {
         var path = root

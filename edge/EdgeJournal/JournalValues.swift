@@ -78,4 +78,10 @@ package struct JournalStatement: Hashable, Sendable {
     package var encoded: [UInt8]
     package var held: [StreamID: SequenceRanges]
     package var logSize: UInt64
+
+    package init(encoded: [UInt8], held: [StreamID: SequenceRanges], logSize: UInt64) {
+        self.encoded = encoded
+        self.held = held
+        self.logSize = logSize
+    }
 }

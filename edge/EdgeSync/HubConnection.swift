@@ -132,8 +132,10 @@ package struct HubConnection: Sendable {
         try await begin(.POST, SyncRoutes.push, headers)
     }
 
-    func write(_ frame: Frame) async throws {
-        try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: FrameCoding.encode(frame)))))
+    func write(_ frame: Frame) async throws { try await write(raw: FrameCoding.encode(frame)) }
+
+    func write(raw bytes: [UInt8]) async throws {
+        try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: bytes))))
     }
 
     /// Whether the hub has answered before the push ended: it will take no more of it.

@@ -23,6 +23,7 @@ struct RunCommand: AsyncParsableCommand {
         let registry = PrometheusRegistry()
         MetricsSystem.bootstrap(registry)
         let logger = Logger(label: "edge")
+        try CaptureLibrary.prepare(logger: Logger(label: "libav"))
         let folder = NodeFolder(configuration)
         let clocks = try SystemClocks()
         let identity = try folder.identity()

@@ -45,7 +45,10 @@ struct Problem: Error, Equatable {
         let document = Document(title: status.reasonPhrase, status: status.code, detail: detail, field: field, code: code)
         var headers = headers
         headers[.contentType] = "application/problem+json"
-        let bytes = (try? JSONEncoder().encode(document)).map { Array($0) } ?? []
+        let encoder = JSONEncoder()
+        // The same refusal is the same bytes, whoever asks.
+        encoder.outputFormatting = .sortedKeys
+        let bytes = (try? encoder.encode(document)).map { Array($0) } ?? []
         return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 }

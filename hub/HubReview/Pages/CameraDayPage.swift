@@ -29,7 +29,13 @@ struct CameraDayValues {
         var state: String
         var css: String
         var reason: String
-        var play: String?
+        /// Not `play`: a template looks for a missing name in what is around it, and finds the day's.
+        var watch: String?
+    }
+    struct CloseUp {
+        var bar: String
+        var begin: String
+        var end: String
     }
     struct Total {
         var state: String
@@ -45,6 +51,8 @@ struct CameraDayValues {
     var next: String?
     var today: String
     var bar: String
+    /// The same again, larger, where all that is known of the day lies within a few hours.
+    var closeUp: CloseUp?
     var play: String?
     var rows: [Row]
     var totals: [Total]
@@ -67,6 +75,7 @@ struct CameraDayValues {
         next = start + WallText.dayMilliseconds <= now ? "\(address)?day=\(WallText.day(start + WallText.dayMilliseconds))" : nil
         today = WallText.day(now)
         bar = DayBar.svg(spans, from: start, to: timeline.endUnixMilliseconds, label: "\(timeline.camera) on \(day), 24 hours UTC")
+        closeUp = Self.closeUp(spans, camera: timeline.camera)
         asOf = WallText.readable(timeline.asOfUnixMilliseconds)
         func playAddress(_ from: Int64, _ to: Int64) -> String { "\(address)/play?from=\(from)&to=\(to)" }
         let held = spans.filter { $0.state == .onHub }
@@ -81,7 +90,7 @@ struct CameraDayValues {
                 end: span.endUnixMilliseconds - start == WallText.dayMilliseconds ? "24:00:00" : WallText.time(span.endUnixMilliseconds),
                 duration: WallText.duration(span.durationMilliseconds), state: StateWords.name(span.state), css: span.state.rawValue,
                 reason: [StateWords.cause(span.cause), span.detail].compactMap { $0 }.joined(separator: ": "),
-                play: mayView && span.state == .onHub ? playAddress(span.startUnixMilliseconds, span.endUnixMilliseconds) : nil)
+                watch: mayView && span.state == .onHub ? playAddress(span.startUnixMilliseconds, span.endUnixMilliseconds) : nil)
         }
         let sums = Timeline.totals(spans)
         totals = SpanState.allCases.map { state in
@@ -89,5 +98,14 @@ struct CameraDayValues {
                 state: StateWords.name(state), css: state.rawValue, duration: sums[state].map { WallText.duration($0) } ?? "0 s",
                 explanation: StateWords.explanation(state))
         }
+    }
+
+    private static func closeUp(_ spans: [TimelineSpan], camera: CameraID) -> CloseUp? {
+        let known = spans.filter { $0.state != .unknown }
+        guard let begin = known.first?.startUnixMilliseconds, let end = known.last?.endUnixMilliseconds, end - begin < 6 * 3_600_000 else { return nil }
+        let within = spans.filter { $0.startUnixMilliseconds < end && $0.endUnixMilliseconds > begin }
+        let label = "\(camera) from \(WallText.time(begin)) to \(WallText.time(end)) UTC"
+        return CloseUp(
+            bar: DayBar.svg(within, from: begin, to: end, label: label, hasHours: false), begin: WallText.time(begin), end: WallText.time(end))
     }
 }

@@ -8,11 +8,11 @@ enum DayBar {
     /// Narrower spans would vanish on a phone, and a short outage is what one looks for.
     private static let widthMin = 2.5
 
-    static func svg(_ spans: [TimelineSpan], from: Int64, to: Int64, label: String) -> String {
+    static func svg(_ spans: [TimelineSpan], from: Int64, to: Int64, label: String, hasHours: Bool = true) -> String {
         let scale = width / Double(max(1, to - from))
         var parts = [
             "<svg class=\"bar\" viewBox=\"0 0 \(decimal(width)) \(decimal(height))\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"\(escaped(label))\">",
-            patterns,
+            hasHours ? patterns : "",
         ]
         // Wide spans first, so that short ones with their least width lie on top.
         for span in spans.sorted(by: { $0.durationMilliseconds > $1.durationMilliseconds }) {
@@ -23,7 +23,7 @@ enum DayBar {
             parts.append(
                 "<rect class=\"s-\(span.state.rawValue)\" x=\"\(decimal(max(0, x)))\" y=\"1\" width=\"\(decimal(spanWidth))\" height=\"\(decimal(height - 2))\"><title>\(escaped(title))</title></rect>")
         }
-        for hour in 1..<24 {
+        for hour in hasHours ? Array(1..<24) : [] {
             let x = decimal(Double(hour) * width / 24)
             parts.append("<line class=\"tick\(hour % 6 == 0 ? " six" : "")\" x1=\"\(x)\" y1=\"\(hour % 6 == 0 ? "0" : "36")\" x2=\"\(x)\" y2=\"48\"/>")
         }

@@ -82,7 +82,7 @@ struct NodeListValues {
     var nodes: [NodeValues]
     var isEmpty: Bool
     var isSearch: Bool
-    var total: Int
+    var total: String
     var asOf: String
     var next: String?
 
@@ -99,7 +99,7 @@ struct NodeListValues {
         nodes = page.rows.map { NodeValues($0, now: now) }
         isEmpty = page.rows.isEmpty
         isSearch = !query.search.isEmpty
-        total = page.total
+        total = page.total == 1 ? "1 node" : "\(page.total) nodes"
         asOf = WallText.readable(now)
         next = page.next.map { "/?sort=\(query.sort.rawValue)&search=\(query.search.formEncoded)&after=\($0)" }
     }

@@ -62,7 +62,11 @@ enum WallText {
 
     static func ago(_ unixMilliseconds: Int64, now: Int64) -> String {
         let age = now - unixMilliseconds
-        return age < 2_000 ? "just now" : "\(duration(age - age % 1_000)) ago"
+        return switch age {
+        case ..<2_000: "just now"
+        case ..<60_000: "\(age / 1_000) s ago"
+        default: "\(duration(age)) ago"
+        }
     }
 
     /// `38.2 MB`: powers of ten, as disks and links are sold.

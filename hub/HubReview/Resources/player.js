@@ -9,7 +9,8 @@
   const card = document.getElementById("card"), clock = document.getElementById("clock");
   const sentence = document.getElementById("sentence"), speed = document.getElementById("speed");
   const buttons = document.querySelectorAll("[data-do]");
-  let index, buffer, source, next = 0, loading = null, codec = -1, ahead = AHEAD, cardUntil = 0, frame = FRAME, broken = 0, queue = Promise.resolve();
+  let index, buffer, source, loading = null, codec = -1, appended = new Map(),  ahead = AHEAD, cardUntil = 0, frame = FRAME, broken = 0, ended = false, stalled = 0, queue = Promise.resolve();
+  const tries = new Map();
 
   function say(text) { sentence.textContent = text; sentence.hidden = !text; }
   function show(text, seconds) { card.textContent = text; card.hidden = false; cardUntil = performance.now() + seconds * 1000; }
@@ -50,6 +51,7 @@
     if (to - from < 0.1 || source.readyState !== "open") return;
     buffer.remove(Math.max(0, from), to);
     await updated();
+    appended.forEach((_, n) => { if (index.segments[n].end > from && index.segments[n].start < to) appended.delete(n); });
   }
   // Lets go of what lies far from the position, on both sides.
   async function tidy(behind) {
@@ -79,51 +81,58 @@
     await updated();
   }
 
+  // What is needed next: the first segment behind what is buffered around the position that was not appended yet.
+  // It is worked out anew each time, so that whatever the browser let go of meanwhile is fetched again.
+  function wanted() {
+    const now = video.currentTime, end = bufferedEnd(now);
+    let number = at(end === null ? now : end + SEAM);
+    while (appended.has(number)) number++;
+    return number;
+  }
   // One fetch and one append at a time, in order. Called often; does nothing when there is nothing to do.
   async function pump() {
-    if (loading || !buffer || source.readyState === "closed" || next >= index.segments.length) return finish();
-    const segment = index.segments[next], end = bufferedEnd(video.currentTime);
-    const reach = end === null ? video.currentTime : end;
-    if (segment.start > Math.max(reach, video.currentTime) + ahead && !(end === null && next === at(video.currentTime))) return;
-    if (end !== null && end - video.currentTime > ahead) return;
-    const mine = loading = new AbortController(), number = next;
+    if (loading || !buffer || source.readyState === "closed") return;
+    const number = wanted(), segment = index.segments[number], now = video.currentTime, end = bufferedEnd(now);
+    if (!segment) return finish();
+    // Ahead of a gap the first segment behind it is fetched as well, so that stepping over does not wait.
+    if (end !== null && segment.start - now > ahead && (segment.start - end < SEAM || end - now > ahead)) return;
+    if (end === null && number !== at(now) && segment.start - now > ahead) return;
+    const mine = loading = new AbortController();
+    let pause = 0;
     try {
       const answer = await fetch(video.dataset.segment.replace("{hash}", segment.hash), { signal: mine.signal, credentials: "same-origin" });
       if (answer.status === 401 || answer.redirected) throw new Error("session");
       if (!answer.ok) throw new Error("status " + answer.status);
       const bytes = await answer.arrayBuffer();
       if (loading !== mine) return;
-      await (queue = queue.then(() => tidy(BEHIND)).then(() => append(segment, bytes)));
-      broken = 0;
-      if (loading === mine && next === number) next = number + 1;
+      const work = queue.then(() => tidy(BEHIND)).then(() => append(segment, bytes));
+      queue = work.catch(() => {});
+      await work;
+      appended.set(number, true);
+      if (loading === mine) broken = 0;
     } catch (error) {
       if (error.name === "AbortError" || loading !== mine) return;
-      queue = Promise.resolve();
       if (error.message === "session") { say("Your session has ended. Sign in again to go on."); return; }
       // A segment that does not come or does not decode is stepped over after three tries, and said.
-      if (++broken < 3) { setTimeout(() => { if (loading === mine) loading = null; }, 1000); return; }
-      say("A segment from " + time(segment.start) + " could not be played.");
-      broken = 0; next = number + 1;
+      if (++broken < 3) pause = 1000;
+      else { say("A segment from " + time(segment.start) + " UTC could not be played."); broken = 0; appended.set(number, true); }
     } finally {
-      if (loading === mine && !broken) loading = null;
+      if (loading === mine && !pause) loading = null;
     }
+    if (pause) { setTimeout(() => { if (loading === mine) { loading = null; pump(); } }, pause); return; }
     step(); pump();
   }
   function finish() {
-    if (buffer && !loading && next >= index.segments.length && source.readyState === "open" && !buffer.updating && !finish.done) {
-      finish.done = true;
-      queue = queue.then(() => { if (source.readyState === "open" && !buffer.updating) source.endOfStream(); });
+    if (!ended && !loading && source.readyState === "open") {
+      ended = true;
+      queue = queue.then(() => { if (ended && source.readyState === "open" && !buffer.updating) source.endOfStream(); });
     }
   }
   function seeked() {
-    const now = video.currentTime, wanted = at(now);
-    finish.done = false;
-    if (bufferedEnd(now) !== null) {
-      // Already here: go on loading behind what is buffered.
-      next = Math.max(wanted, at(bufferedEnd(now) + 0.05));
-    } else {
+    ended = false;
+    if (bufferedEnd(video.currentTime) === null) {
       if (loading) { loading.abort(); loading = null; }
-      next = wanted;
+      appended.delete(at(video.currentTime));
     }
     pump(); step();
   }
@@ -149,6 +158,15 @@
         const ahead = ranges.start(i) - now;
         if (ahead > 0 && ahead < 1) { video.currentTime = ranges.start(i) + 0.01; return; }
       }
+      // There is footage, but the browser has let go of it, or never showed it: once more, and then past it.
+      if (appended.has(number) && !loading && ++stalled > 4) {
+        stalled = 0;
+        const count = (tries.get(number) || 0) + 1;
+        tries.set(number, count);
+        if (count < 3) appended.delete(number); else video.currentTime = segment.end + 0.01;
+      }
+    } else {
+      stalled = 0;
     }
   }
   function gap(from, to) {
@@ -228,7 +246,6 @@
       const first = index.segments[0];
       const begin = Math.max(index.begin, first.start > index.begin ? first.start + 0.01 : index.begin);
       if (first.start > index.begin + 1) gap(index.begin, first.start);
-      next = at(begin);
       if (begin > 0) video.currentTime = begin;
       pump();
     });

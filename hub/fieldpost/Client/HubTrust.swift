@@ -12,7 +12,7 @@ struct HubTrust: Sendable {
 
     /// Makes one TLS handshake and nothing more: no byte of a request is sent before the key is known.
     static func fetch(host: String, port: Int) async throws -> HubTrust {
-        let shared = Box()
+        let shared = SeenChain()
         let group = MultiThreadedEventLoopGroup.singleton
         let context = try NIOSSLContext(configuration: .makeClientConfiguration())
         let name: String? = (try? SocketAddress(ipAddress: host, port: port)) == nil ? host : nil
@@ -32,7 +32,7 @@ struct HubTrust: Sendable {
                     }
                 }
                 .connect(host: host, port: port).get()
-            let timer = channel.eventLoop.scheduleTask(in: .seconds(10)) { done.fail(Failure("The hub did not answer.")) }
+            let timer = channel.eventLoop.scheduleTask(in: TimeAmount.seconds(10)) { done.fail(Failure("The hub did not answer.")) }
             defer { timer.cancel() }
             try await done.futureResult.get()
             try? await channel.close().get()
@@ -61,7 +61,7 @@ struct HubTrust: Sendable {
 }
 
 /// The callback runs on the event loop, the reader in a task.
-private final class Box: Sendable {
+private final class SeenChain: Sendable {
     private let certificates = Mutex<[NIOSSLCertificate]>([])
     func store(_ chain: [NIOSSLCertificate]) { certificates.withLock { $0 = chain } }
     func take() -> [NIOSSLCertificate] { certificates.withLock { $0 } }

@@ -36,14 +36,14 @@ struct Login: AsyncParsableCommand {
         var request = SessionRequest(user: user, password: password, newPassword: try newPasswordFile.map(Self.firstLine))
         let token = try await HubClient.with(address, trust: trust, token: nil) { client in
             do {
-                return try await token(client, request)
+                return try await signIn(client, request)
             } catch let refusal as HubRefusal where refusal.code == "password-change-required" {
                 guard newPasswordFile == nil, let new = Self.askNewPassword() else {
                     throw Failure(
                         "This password was for one sign-in. Set your own on \(address.url)/sign-in, or give it with --new-password-file, at least 12 characters.")
                 }
                 request.newPassword = new
-                return try await token(client, request)
+                return try await signIn(client, request)
             }
         }
         try Credentials(url: address.url, user: user, token: token, pin: trust.keyHash.hex).save()
@@ -54,7 +54,7 @@ struct Login: AsyncParsableCommand {
         }
     }
 
-    private func token(_ client: HubClient, _ request: SessionRequest) async throws -> String {
+    private func signIn(_ client: HubClient, _ request: SessionRequest) async throws -> String {
         let answer: SessionAnswer = try await client.post("/api/v1/session", request)
         return answer.token
     }

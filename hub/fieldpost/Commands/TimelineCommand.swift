@@ -18,7 +18,10 @@ struct TimelineCommand: AsyncParsableCommand {
         }
         if json { return try Terminal.json(timeline) }
         var rows = [["FROM", "TO", "LENGTH", "STATE", "REASON"]]
-        for span in timeline.spans {
+        // What lies ahead is nobody's unknown.
+        for span in timeline.spans where span.startUnixMilliseconds < timeline.asOfUnixMilliseconds {
+            var span = span
+            if span.state == .unknown { span.endUnixMilliseconds = min(span.endUnixMilliseconds, timeline.asOfUnixMilliseconds) }
             rows.append([
                 Words.time(span.startUnixMilliseconds), Words.time(span.endUnixMilliseconds), Words.duration(span.durationMilliseconds), span.state.rawValue,
                 [span.cause?.rawValue, span.detail].compactMap { $0 }.joined(separator: ": "),

@@ -1,0 +1,165 @@
+import Logging
+import RecordingModel
+import ServiceSupport
+import Testing
+
+@testable import fieldpost_edge
+
+private func decode(_ yaml: String) throws -> EdgeConfiguration { try EdgeConfiguration.decode(Array(yaml.utf8), file: "edge.yaml") }
+
+private func problems(_ yaml: String) -> [String] {
+    do {
+        _ = try decode(yaml)
+        return []
+    } catch let error as ConfigurationError {
+        return error.problems.map(\.description)
+    } catch {
+        return ["other error: \(error)"]
+    }
+}
+
+private func camera(_ lines: String..., after: String = "") -> String {
+    "data_directory: /d\ncameras:\n  - id: gate\n" + lines.map { "    \($0)\n" }.joined() + after
+}
+
+private let expectedURL = CameraSource.expectation
+
+private let cameraMistakes: [(yaml: String, expected: String)] = [
+    (camera("url: rtsp://h/s", "segment_secods: 10"), "cameras[0].segment_secods (line 5, column 5): unknown key; accepted here: audio, id, password_file, segment_seconds, transport, url, username"),
+    (camera("url: rtsp://h/s", "segment_seconds: 1"), "cameras[0].segment_seconds (line 5, column 22): 1 is out of range; expected a whole number from 2 to 600 seconds"),
+    (camera("url: rtsp://h/s", "transport: quic"), "cameras[0].transport (line 5, column 16): expected one of tcp, udp"),
+    (camera("url: rtsp://h/s", "audio: on"), "cameras[0].audio (line 5, column 12): expected off, or a section with the key reason"),
+    (camera("url: rtsp://h/s", "audio: {}"), "cameras[0].audio.reason (line 5, column 12): missing; expected the reason for recording sound, text of 3 to 200 bytes in one line"),
+    (camera("url: rtsp://h/s", "audio: {record: yes}"), "cameras[0].audio.reason (line 5, column 12): missing; expected the reason for recording sound, text of 3 to 200 bytes in one line|cameras[0].audio.record (line 5, column 13): unknown key; accepted here: reason"),
+    (camera("transport: tcp"), "cameras[0].url (line 3, column 5): missing; expected \(expectedURL)"),
+]
+
+private let addressMistakes: [(yaml: String, expected: String)] = [
+    (camera("url: ftp://h/s"), "cameras[0].url (line 4, column 10): the address begins with no scheme known here; expected \(expectedURL)"),
+    (camera("url: rtsp:/h/s"), "cameras[0].url (line 4, column 10): the scheme is not followed by //; expected \(expectedURL)"),
+    (camera("url: rtsp:///s"), "cameras[0].url (line 4, column 10): the address has no valid host; expected \(expectedURL)"),
+    (camera("url: rtsp://h:99999/s"), "cameras[0].url (line 4, column 10): the address has no valid port; expected \(expectedURL)"),
+    (camera("url: rtsp://a:geheim@h:p/s"), "cameras[0].url (line 4, column 10): the address has no valid port; expected \(expectedURL)"),
+    (camera("url: rtsp://a:ge/heim@h/s"), "cameras[0].url (line 4, column 10): the address has no valid port; expected \(expectedURL)"),
+    (camera("url: \"rtsp://a:geheim@h/\\ns\""), "cameras[0].url (line 4, column 10): the address has a space, a control character or one outside of ASCII (write it as %XX); expected \(expectedURL)"),
+    (camera("url: rtsp://a:geheim%0A@h/s"), "cameras[0].url (line 4, column 10): the user name or password in the address is not valid (write @ : / ? # % in them as %XX); expected \(expectedURL)"),
+    (camera("url: file:video.mp4"), "cameras[0].url (line 4, column 10): a file address needs an absolute path; expected \(expectedURL)"),
+]
+
+private let credentialMistakes: [(yaml: String, expected: String)] = [
+    (camera("url: rtsp://a:b@h/s", "username: c"), "cameras[0].username (line 5, column 15): the url already has a user name; give it in one place"),
+    (camera("url: rtsp://a:b@h/s", "password_file: /p"), "cameras[0].password_file (line 5, column 20): the url already has a password; give it in one place"),
+    (camera("url: rtsp://h/s", "password_file: /p"), "cameras[0].password_file (line 5, column 20): a password needs a user name; add username"),
+    (camera("url: test:pattern", "username: a"), "cameras[0].username (line 5, column 15): a test source takes no user name or password"),
+    (camera("url: rtsp://h/s", "password: geheim"), "cameras[0].password (line 5, column 5): unknown key; accepted here: audio, id, password_file, segment_seconds, transport, url, username"),
+    (camera("url: rtsp://h/s", after: "  - id: gate\n    url: rtsp://i/s\n"), "cameras[1].id (line 5, column 9): camera id gate is already used by cameras[0]; each id may be used once"),
+]
+
+private let fileMistakes: [(yaml: String, expected: String)] = [
+    ("data_directory: /d\ncameras: [{id: Gate!, url: 'test:pattern'}]", "cameras[0].id (line 2, column 16): expected \(CameraID.expectation)"),
+    ("data_directory: /d\n", "cameras (line 1, column 1): missing; expected a list of 1 to 64 items"),
+    ("data_directory: /d\ncameras:\n", "cameras (line 2, column 9): 0 items; expected a list of 1 to 64 items"),
+    ("cameras: [{id: a, url: 'test:pattern'}]", "data_directory (line 1, column 1): missing; expected an absolute path, such as /var/lib/fieldpost"),
+    (camera("url: rtsp://h/s", after: "log: {level: loud}\n"), "log.level (line 5, column 14): expected one of trace, debug, info, notice, warning, error, critical"),
+    (camera("url: rtsp://h/s", after: "sync: {heartbeat_seconds: 0}\n"), "sync.heartbeat_seconds (line 5, column 27): 0 is out of range; expected a whole number from 1 to 3600 seconds"),
+    (camera("url: rtsp://h/s", after: "hub: {enabled: yes}\n"), "hub.enabled (line 5, column 16): expected true or false"),
+    (camera("url: rtsp://h/s", after: "metrics: {interval_seconds: x}\n"), "metrics.interval_seconds (line 5, column 29): expected a whole number from 1 to 300 seconds"),
+    (camera("url: rtsp://h/s", after: "site: ''\n"), "site (line 5, column 7): expected text of 1 to 200 bytes in one line"),
+]
+
+@Suite struct EdgeConfigurationTests {
+    @Test func `the example that init writes is accepted and means the defaults`() throws {
+        let text = EdgeConfiguration.example(
+            dataDirectory: "/srv/\"field\" post", cameras: [.init(id: "gate", url: "rtsp://a:b@10.0.0.1/s#x"), .init(id: "yard", url: "test:pattern")], segmentSeconds: 10)
+        let configuration = try decode(text)
+        #expect(configuration.dataDirectory == "/srv/\"field\" post" && configuration.segmentSeconds == 10 && configuration.site == nil)
+        #expect(configuration.cameras.map(\.id.description) == ["gate", "yard"])
+        #expect(configuration.cameras.allSatisfy { $0.segmentSeconds == 10 && $0.audioReason == nil && $0.transport == .tcp })
+        #expect(configuration.sync == .init(heartbeatSeconds: 30, connectTimeoutSeconds: 4, stallTimeoutSeconds: 4))
+        #expect(configuration.hub.isEnabled && configuration.log == .init(level: .info, format: .text) && configuration.metrics.intervalSeconds == 10)
+        // What the file leaves out means the same as what the example writes.
+        let bare = try decode("data_directory: /d\ncameras: [{id: a, url: 'test:pattern'}]")
+        #expect(bare.sync == configuration.sync && bare.log == configuration.log && bare.metrics == configuration.metrics && bare.hub == configuration.hub)
+        #expect(bare.segmentSeconds == 60)
+    }
+
+    @Test func `every commented line of the example is accepted as well`() throws {
+        var text = EdgeConfiguration.example()
+        for key in ["site", "username", "password_file", "transport", "audio", "segment_seconds"] {
+            text = text.split(separator: "\n", omittingEmptySubsequences: false).map { line -> String in
+                let bare = line.drop { $0 == " " }
+                return bare.hasPrefix("# \(key): ") ? String(line).replacing("# \(key)", with: key, maxReplacements: 1) : String(line)
+            }.joined(separator: "\n")
+        }
+        text = text.replacing("test:pattern\"", with: "rtsp://h/s\"")
+        let configuration = try decode(text)
+        #expect(configuration.site == "North gate" && configuration.cameras[0].segmentSeconds == 10 && configuration.cameras[0].source.userName == "viewer")
+    }
+
+    @Test func `the version is the beginning of the file's hash`() throws {
+        let yaml = "data_directory: /d\ncameras: [{id: a, url: 'test:pattern'}]\n"
+        #expect(try decode(yaml).version == "302b75417a08")
+        #expect(try decode(yaml + "# x\n").version != decode(yaml).version)
+    }
+
+    @Test(arguments: cameraMistakes + addressMistakes + credentialMistakes + fileMistakes)
+    func `each mistake is named with its place, what is accepted, and no secret`(yaml: String, expected: String) {
+        let found = problems(yaml)
+        #expect(found.joined(separator: "|") == expected)
+        #expect(!found.joined().contains("heim"))
+    }
+
+    @Test(arguments: [
+        ("rtsp://h/s", "rtsp://h/s", "rtsp://h/s"), ("RTSP://h:8554", "rtsp://h:8554", "rtsp://h:8554"),
+        ("rtsps://[fe80::1]:322/s", "rtsps://[fe80::1]:322/s", "rtsps://[fe80::1]:322/s"),
+        ("rtsp://a:b%40c@h/s", "rtsp://a:b%40c@h/s", "rtsp://***@h/s"), ("rtsp://a@h/s", "rtsp://a@h/s", "rtsp://***@h/s"),
+        ("http://h/m?user=a&pwd=b", "http://h/m?user=a&pwd=b", "http://h/m?***"),
+        ("rtsp://h/user=a_password=b_c=1", "rtsp://h/user=a_password=b_c=1", "rtsp://h/user=a_password=***"),
+        ("file:/v/a.mp4", "file:/v/a.mp4", "file:/v/a.mp4"), ("file:///v/a.mp4", "file:/v/a.mp4", "file:/v/a.mp4"),
+        ("test:pattern", "test:pattern", "test:pattern"),
+    ]) func `addresses go to the camera whole and to people without secrets`(text: String, whole: String, shown: String) throws {
+        let source = try CameraSource(text)
+        #expect(try source.connectionURL { _ in "" } == whole)
+        #expect(source.description == shown)
+    }
+
+    @Test(arguments: ["", "rtsp", ":", "rtsp:", "rtsp://", "rtsp://@h", "rtsp://:b@h", "rtsp://a:b@c@h/s", "rtsp://a%4@h", "rtsp://a%zz@h", "rtsp://a%ff@h", "rtsp://[", "rtsp://[]", "rtsp://[::1]x", "rtsp://h:", "rtsp://h:-1", "rtsp://h h", "rtsp://hü", "-i:x", "file:", "file:/", "file:a"])
+    func `addresses that no library would agree about are refused`(text: String) {
+        #expect(throws: ServiceSupportError.self) { _ = try CameraSource(text) }
+    }
+
+    @Test func `five thousand mutated files are accepted or refused, without a crash`() {
+        var generator = SeededGenerator(seed: 11)
+        let pieces = ["\n", " ", ":", "-", "[", "]", "{", "}", "\"", "'", "&a ", "*a", "#", "!!int ", "<<: ", "? ", "|", ">", "\t", "%", "---\n", "...\n", "~", ",", "\u{0}", "\u{FEFF}", "ü"].map { Array($0.utf8) }
+        let text = Array(EdgeConfiguration.example().split(separator: "\n").filter { !$0.drop { $0 == " " }.hasPrefix("#") }.joined(separator: "\n").utf8)
+        var accepted = 0
+        for _ in 0..<5000 {
+            var mutant = text
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                let index = Int.random(in: 0..<mutant.count, using: &generator)
+                switch Int.random(in: 0..<4, using: &generator) {
+                case 0: mutant.replaceSubrange(index...index, with: pieces.randomElement(using: &generator) ?? [])
+                case 1: mutant.insert(contentsOf: pieces.randomElement(using: &generator) ?? [], at: index)
+                case 2: mutant.removeSubrange(index..<min(mutant.count - 1, index + 5))
+                default: mutant += text.dropFirst(index).prefix(60)
+                }
+            }
+            do {
+                _ = try EdgeConfiguration.decode(mutant, file: "edge.yaml")
+                accepted += 1
+            } catch { #expect(error is ConfigurationError) }
+        }
+        #expect((1...2500).contains(accepted))
+    }
+
+    @Test func `a password comes from its file, encoded, and shows in no printed form`() throws {
+        let configuration = try decode(camera("url: rtsp://h/s", "username: \"a@b\"", "password_file: /etc/p"))
+        let source = configuration.cameras[0].source
+        #expect(try source.connectionURL { path in path == "/etc/p" ? "ge:h/e im\n" : "" } == "rtsp://a%40b:ge%3Ah%2Fe%20im@h/s")
+        #expect(throws: ServiceSupportError("/etc/p holds no password")) { try source.connectionURL { _ in "\n" } }
+        let secret = try decode(camera("url: rtsp://a:geheim@h/s"))
+        var dumped = ""
+        dump(secret, to: &dumped)
+        #expect(!"\(secret) \(String(reflecting: secret)) \(dumped)".contains("geheim"))
+    }
+}

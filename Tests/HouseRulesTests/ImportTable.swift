@@ -1,0 +1,78 @@
+/// Who may import whom: design.md's table, in code. Change it there first.
+struct Allowed {
+    let folder: String
+    let modules: Set<String>
+
+    init(_ folder: String, _ modules: Set<String>) {
+        self.folder = folder
+        self.modules = modules
+    }
+}
+
+/// What comes with the toolchain and the C library, and may be imported everywhere.
+let systemModules: Set<String> = ["FoundationEssentials", "Synchronization", "Dispatch", "Glibc", "Musl"]
+
+/// Foundation proper costs megabytes of memory and a second of start on a node: only these may import it, for this reason.
+let mayImportFoundation: [String: String] = [:]
+
+let importTable: [String: Allowed] = [
+    // Shared libraries.
+    "CLibAV": Allowed("Sources", []),
+    "CZstd": Allowed("Sources", []),
+    "CTimex": Allowed("Sources", []),
+    "LibAV": Allowed("Sources", ["CLibAV"]),
+    "Zstd": Allowed("Sources", ["CZstd"]),
+    "RecordingModel": Allowed("Sources", []),
+    "EvidenceLog": Allowed("Sources", ["RecordingModel", "Crypto"]),
+    "SyncProtocol": Allowed("Sources", ["RecordingModel", "EvidenceLog", "Zstd"]),
+    "NodeIdentity": Allowed("Sources", ["RecordingModel", "Crypto", "X509", "SwiftASN1"]),
+    "StorageIO": Allowed("Sources", ["SystemPackage"]),
+    "ServiceSupport": Allowed("Sources", ["RecordingModel", "CTimex", "Logging", "Metrics", "CoreMetrics", "ServiceLifecycle", "Yams"]),
+
+    // The node.
+    "EdgeCapture": Allowed("edge", ["LibAV", "StorageIO", "RecordingModel", "EvidenceLog", "Crypto", "Logging", "SystemPackage"]),
+    "EdgeJournal": Allowed("edge", ["GRDB", "StorageIO", "EvidenceLog", "RecordingModel", "Crypto", "Logging", "SystemPackage"]),
+    "EdgeSync": Allowed(
+        "edge",
+        [
+            "SyncProtocol", "NodeIdentity", "EvidenceLog", "RecordingModel", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "Logging",
+        ]),
+    "fieldpost-edge": Allowed(
+        "edge",
+        [
+            "EdgeCapture", "EdgeJournal", "EdgeSync", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog", "SyncProtocol",
+            "RecordingModel", "ArgumentParser", "Crypto", "Logging", "Metrics", "ServiceLifecycle", "UnixSignals", "SystemPackage", "Yams",
+        ]),
+
+    // The hub.
+    "HubStore": Allowed(
+        "hub",
+        [
+            "GRDB", "StorageIO", "SyncProtocol", "EvidenceLog", "RecordingModel", "Crypto", "CryptoExtras", "Logging", "SystemPackage",
+        ]),
+    "HubIngest": Allowed(
+        "hub",
+        [
+            "HubStore", "StorageIO", "SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", "Hummingbird", "HummingbirdCore",
+            "HummingbirdTLS", "HTTPTypes", "NIOCore", "NIOSSL", "Logging", "Metrics",
+        ]),
+    "HubReview": Allowed(
+        "hub",
+        [
+            "HubStore", "StorageIO", "EvidenceLog", "RecordingModel", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes",
+            "Mustache", "NIOCore", "NIOPosix", "NIOSSL", "Crypto", "Logging", "Metrics",
+        ]),
+    "fieldpost-hub": Allowed(
+        "hub",
+        [
+            "HubStore", "HubIngest", "HubReview", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog", "SyncProtocol",
+            "RecordingModel", "ArgumentParser", "Logging", "Metrics", "ServiceLifecycle", "UnixSignals", "SystemPackage", "Hummingbird",
+            "NIOCore", "NIOPosix", "NIOSSL", "Yams",
+        ]),
+    "fieldpost": Allowed(
+        "hub",
+        [
+            "SyncProtocol", "EvidenceLog", "RecordingModel", "ServiceSupport", "NodeIdentity", "AsyncHTTPClient", "ArgumentParser", "NIOCore",
+            "NIOPosix", "NIOHTTP1", "NIOSSL", "Crypto", "X509", "SystemPackage",
+        ]),
+]

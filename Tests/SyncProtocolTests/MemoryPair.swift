@@ -1,0 +1,145 @@
+import EvidenceLog
+import LogFixtures
+import RecordingModel
+import SyncProtocol
+
+/// A node with a log and segment files, in memory.
+struct MemoryNode {
+    var log: SampleLog
+    var files: [SegmentID: [UInt8]] = [:]
+    var machine: NodeSyncMachine
+
+    /// - Parameter segments: contents of the segments, one entry each
+    init(segments: [[UInt8]], hub: MemoryHub, limits: NodeSyncMachine.Limits = .init()) throws {
+        log = try SampleLog()
+        for (sequence, content) in segments.enumerated() {
+            let record = try SegmentRecord.sample(sequence: UInt64(sequence), bytes: Int64(content.count), sha256: .sha256(content))
+            try log.append(.segment(record))
+            files[record.id] = content
+        }
+        try log.seal()
+        machine = NodeSyncMachine(hub: hub.id, hubKey: hub.signer.verifier, node: log.node, log: log.log, limits: limits)
+    }
+
+    var work: [SegmentWork] {
+        files.keys.sorted().map { SegmentWork(segment: $0, sha256: .sha256(files[$0] ?? []), bytes: Int64(files[$0]?.count ?? 0), logIndex: $0.sequence + 1) }
+    }
+
+    func root(at size: UInt64) -> ContentHash? {
+        guard size <= UInt64(log.lines.count) else { return nil }
+        return MerkleTree.root(of: log.leaves[..<Int(size)])
+    }
+
+    /// The bytes of a push, as the machine wants it.
+    mutating func push() throws -> [UInt8] {
+        var wire: [UInt8] = []
+        var offered = false
+        while true {
+            switch machine.nextStep(logSize: UInt64(log.lines.count), nowMilliseconds: 0) {
+            case .finish: return wire
+            case .needWork:
+                machine.offer(offered ? [] : work)
+                offered = true
+            case .entries(let start):
+                // The stored checkpoint after `start`.
+                let index = try log.checkpoints.firstIndex { $0.checkpoint.size > start }.orThrow("a checkpoint")
+                let (_, _, checkpoint) = log.batch(index)
+                let lines = Array(log.lines[Int(start)..<Int(checkpoint.checkpoint.size)])
+                wire += FrameCoding.encode(.entries(try EntryBatch(start: start, lines: lines, checkpoint: checkpoint).encoded()))
+                machine.sentEntries(upTo: checkpoint.checkpoint.size)
+            case .data(let work, let offset, let count):
+                let bytes = Array((files[work.segment] ?? [])[Int(offset)..<Int(offset) + count])
+                wire += FrameCoding.encode(.data(segment: work.segment, offset: offset, bytes: bytes))
+                machine.sentData(count: count)
+            case .end(let work):
+                wire += FrameCoding.encode(.end(segment: work.segment, length: work.bytes, sha256: work.sha256))
+                machine.sentEnd()
+            }
+        }
+    }
+}
+
+/// A hub whose disk is a dictionary; what frames mean is the real machine's.
+struct MemoryHub {
+    let id: HubID
+    let signer: NoteSigner
+    var generation: UInt64 = 1
+    var verifier: LogVerifier?
+    var known: [SegmentID: (sha256: ContentHash, bytes: Int64)] = [:]
+    var partials: [ContentHash: [UInt8]] = [:]
+    var stored: [ContentHash: [UInt8]] = [:]
+    var held: [StreamID: SequenceRanges] = [:]
+    /// How often each segment was made whole: more than once would be a segment stored twice.
+    var commits: [SegmentID: Int] = [:]
+    var receivedBytes = 0
+
+    init() throws {
+        id = HubID(keyHash: .sha256(Array("hub".utf8)))
+        signer = try NoteSigner(name: "fieldpost.hub/test", algorithm: .cosignature).orThrow("a signer")
+    }
+
+    mutating func hello(_ node: NodeID, _ log: LogID) throws -> HelloReply {
+        let verifier = self.verifier ?? LogVerifier(node: node, log: log)
+        self.verifier = verifier
+        return HelloReply(
+            version: 1, hubUnixMilliseconds: 0, logSize: verifier.size, logRoot: verifier.root, statement: try statement(), partials: partialList(),
+            wants: [], grant: Grant(bytes: 1 << 30, seconds: 30))
+    }
+
+    /// Takes the bytes of a push, which may end anywhere. Nil when they do: the answer is lost with the connection.
+    mutating func push(_ wire: some Collection<UInt8>, isWhole: Bool) throws -> Result<PushReply, Problem>? {
+        guard let verifier else { throw FixtureError(what: "push before hello") }
+        var machine = HubPushMachine(verifier: verifier)
+        var parser = FrameParser()
+        parser.append(wire)
+        while let frame = try parser.next() {
+            let action = try machine.receive(frame) { segment in
+                known[segment].map {
+                    SegmentState(
+                        sha256: $0.sha256, bytes: $0.bytes, isHeld: held[segment.stream]?.contains(segment.sequence) == true,
+                        partialBytes: Int64(partials[$0.sha256]?.count ?? 0))
+                }
+            }
+            switch action {
+            case .stop(let problem): return .failure(problem)
+            case .refuse, .duplicate: break
+            case .storeEntries(_, let entries, let next):
+                for case .segment(let record) in entries.map(\.body) { known[record.id] = (record.sha256, record.bytes) }
+                machine.storedEntries(next)
+                self.verifier = next
+            case .append(_, let hash, let offset, let skip):
+                guard case .data(_, _, let bytes) = frame, offset == partials[hash]?.count ?? 0 else { throw FixtureError(what: "append at a wrong offset") }
+                partials[hash, default: []] += bytes[skip...]
+                receivedBytes += bytes.count - skip
+            case .commit(let segment, let hash, _):
+                let content = partials.removeValue(forKey: hash) ?? []
+                guard ContentHash.sha256(content) == hash else {
+                    machine.refused(Refusal(frame: 0, reason: .wrongHash, detail: "hash", segment: segment))
+                    continue
+                }
+                stored[hash] = content
+                held[segment.stream, default: SequenceRanges()].insert(segment.sequence)
+                commits[segment, default: 0] += 1
+            }
+        }
+        guard isWhole else { return nil }
+        return .success(
+            PushReply(
+                logSize: machine.verifier.size, statement: try statement(), partials: partialList(), refusals: machine.refusals,
+                grant: Grant(bytes: 1 << 30, seconds: 30), duplicateBytes: machine.duplicateBytes))
+    }
+
+    func partialList() -> [PartialSegment] {
+        known.compactMap { segment, expected in
+            partials[expected.sha256].map { PartialSegment(segment: segment, sha256: expected.sha256, offset: Int64($0.count)) }
+        }
+    }
+
+    func statement() throws -> SignedStatement {
+        let verifier = try verifier.orThrow("a log")
+        return try SignedStatement(
+            HoldingsStatement(
+                hub: id, generation: generation, node: verifier.node, log: verifier.log, logSize: verifier.size, logRoot: verifier.root,
+                held: held.map { StreamHoldings(stream: $0.key, sequences: $0.value) }, level: .stored, issuedUnixMilliseconds: 0), signer: signer)
+    }
+}

@@ -1,0 +1,115 @@
+import ArgumentParser
+import EvidenceLog
+import FoundationEssentials
+import NIOCore
+import RecordingModel
+
+struct Get: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Fetch a camera's footage as one MP4 of the original packets, with its proof.",
+        discussion: "Whole segments are fetched, so the file may begin a little before --from and end a little after --to.")
+
+    @Argument(help: "The camera, or NODE/CAMERA where several nodes have one of that name.") var camera: String
+    @Option(help: "Start, such as 2026-11-21T08:30:00Z (UTC when no offset is given).") var from: String
+    @Option(help: "End, in the same form.") var to: String
+    @Option(name: .shortAndLong, help: ArgumentHelp("The file to write; FILE.proof.json is written beside it.", valueName: "file")) var output: String
+    @Option(help: "The node's name or id.") var node: String?
+    @Flag(help: "Print the result as JSON.") var json = false
+
+    private struct Result: Encodable {
+        var files: [String]
+        var segments: Int
+        var bytes: Int64
+        var gaps: [TimelineSpan]
+        var isProven: Bool
+        var note: String?
+    }
+
+    func run() async throws {
+        guard let start = Words.milliseconds(from) else { throw Failure("--from must be a time such as 2026-11-21T08:30:00Z, not \(from).") }
+        guard let end = Words.milliseconds(to) else { throw Failure("--to must be a time such as 2026-11-21T08:30:00Z, not \(to).") }
+        guard start < end else { throw Failure("--to must be later than --from.") }
+        let result = try await HubClient.with(try Credentials.load()) { try await fetch($0, start..<end) }
+        if json { return try Terminal.json(result) }
+        print("Wrote \(result.files.joined(separator: ", ")): \(result.segments) segments, \(Words.bytes(result.bytes)).")
+        if let note = result.note { print(note) }
+        if result.gaps.isEmpty { print("Nothing of this time is missing.") } else { print("Not in the file:") }
+        for gap in result.gaps { print("  \(Words.span(gap))") }
+    }
+
+    private func fetch(_ client: HubClient, _ window: Range<Int64>) async throws -> Result {
+        let found = try CameraChoice(camera, node: node).find(in: try await client.nodes())
+        let timeline = try await client.timeline(node: found.node, camera: found.camera, window)
+        let gaps = timeline.spans.filter { $0.state != .onHub }
+        let records = timeline.segments.map(\.record).filter { $0.stream.kind == .main }.sorted {
+            ($0.startUnixMilliseconds, $0.sequence) < ($1.startUnixMilliseconds, $1.sequence)
+        }
+        guard !records.isEmpty else {
+            throw Failure("The hub holds no footage of \(camera) in this time. \(gaps.first.map { "It says: \(Words.span($0))." } ?? "")")
+        }
+        var files: [JoinedFile] = []
+        var progress = Progress(totalBytes: records.reduce(0) { $0 + $1.bytes })
+        do {
+            for (number, record) in records.enumerated() {
+                if files.last?.initSHA256 != record.initSHA256 {
+                    files.append(try JoinedFile(path: Self.name(output, part: files.count), initSHA256: record.initSHA256))
+                }
+                try await files[files.count - 1].append(record) { take in
+                    try await client.download(record.sha256, node: found.node, camera: found.camera) { chunk in
+                        progress.advance(chunk.readableBytes, label: "segment \(number + 1) of \(records.count)")
+                        try take(chunk)
+                    }
+                }
+            }
+            progress.finish()
+            var isProven = true
+            for file in files {
+                let bundle = try await proof(client, found.node, file.parts.map(\.segment))
+                isProven = isProven && (try? bundle.verified()) != nil
+                let proof = FootageProof(
+                    nodeName: found.name, camera: found.camera, fromUnixMilliseconds: window.lowerBound, toUnixMilliseconds: window.upperBound,
+                    initBytes: file.initBytes, parts: file.parts, gaps: gaps, bundle: bundle)
+                try Self.write(proof, for: file.path)
+                try file.finish()
+            }
+            var notes: [String] = []
+            if files.count > 1 { notes.append("The camera's settings changed within this time, so there are \(files.count) files.") }
+            if !isProven { notes.append("The hub's proof does not verify. Run fieldpost verify on the file to see why.") }
+            return Result(
+                files: files.map(\.path), segments: records.count, bytes: records.reduce(0) { $0 + $1.bytes }, gaps: gaps, isProven: isProven,
+                note: notes.isEmpty ? nil : notes.joined(separator: " "))
+        } catch {
+            progress.finish()
+            for file in files { file.discard() }
+            throw error
+        }
+    }
+
+    /// The hub proves at most so many segments at a time; a longer range must be fetched in pieces.
+    private func proof(_ client: HubClient, _ node: NodeID, _ segments: [SegmentID]) async throws -> ProofBundle {
+        guard segments.count <= 5_000 else { throw Failure("This time has \(segments.count) segments; fetch it in pieces of at most 5000.") }
+        do {
+            return try await client.proof(node: node, segments: segments)
+        } catch let refusal as HubRefusal where refusal.status == 404 {
+            throw Failure("The hub cannot prove these segments together, since the node began a new log in between. Fetch the times before and after it separately.")
+        }
+    }
+
+    private static func write(_ proof: FootageProof, for file: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let path = FootageProof.path(for: file)
+        do {
+            try encoder.encode(proof).write(to: URL(filePath: path), options: .atomic)
+        } catch {
+            throw Failure("The proof \(path) cannot be written: \(error).")
+        }
+    }
+
+    /// `clip.mp4`, `clip-2.mp4`, …
+    static func name(_ output: String, part: Int) -> String {
+        guard part > 0 else { return output }
+        guard let dot = output.lastIndex(of: "."), !output[dot...].contains("/") else { return "\(output)-\(part + 1)" }
+        return "\(output[..<dot])-\(part + 1)\(output[dot...])"
+    }
+}
