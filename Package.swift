@@ -124,7 +124,7 @@ let package = Package(
             .product(name: "HTTPTypes", package: "swift-http-types"), grdb, crypto, nioCore, logging,
         ]),
         tests("FieldpostToolTests", ["fieldpost", "EvidenceLog", "RecordingModel", "TestSupport", crypto, nioCore]),
-        tests("EvidenceLogTests", ["EvidenceLog", "RecordingModel", crypto]),
+        tests("EvidenceLogTests", ["EvidenceLog", "RecordingModel", "LogFixtures", crypto]),
         tests("EdgeJournalTests", ["EdgeJournal", "EvidenceLog", "RecordingModel", "StorageIO", crypto, logging, system]),
         tests("EndToEndTests", ["TestSupport", "NodeIdentity"]),
         tests("LibAVTests", ["LibAV"]),

@@ -13,7 +13,7 @@ package final class DirectoryLock: Sendable {
 
     /// - Parameter heldSentence: what to say when another process has it
     package init(_ path: FilePath, heldSentence: String) throws {
-        descriptor = open(path.string, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        descriptor = open(path.string, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw StorageError(operation: "open", path: path, errno: Errno(rawValue: errno)) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let reason = errno
@@ -26,7 +26,7 @@ package final class DirectoryLock: Sendable {
 
     /// Whether some process holds the lock at this path.
     package static func isHeld(_ path: FilePath) -> Bool {
-        let descriptor = open(path.string, O_RDWR | O_CLOEXEC)
+        let descriptor = open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         return flock(descriptor, LOCK_SH | LOCK_NB) != 0

@@ -1,4 +1,5 @@
 import EvidenceLog
+import LogFixtures
 import RecordingModel
 import Testing
 

@@ -1,5 +1,6 @@
 import EvidenceLog
 import FoundationEssentials
+import LogFixtures
 import RecordingModel
 import Testing
 

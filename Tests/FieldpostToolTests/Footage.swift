@@ -58,7 +58,7 @@ struct Footage {
         return SegmentRecord(
             stream: stream, sequence: sequence, run: run, bootID: "boot", startBootMilliseconds: wall - start,
             endBootMilliseconds: wall - start + length, startWall: WallEstimate(unixMilliseconds: wall, source: .ntp, uncertaintyMilliseconds: 5),
-            bytes: Int64(content.count), sha256: .sha256(content), fragmentRoot: MerkleTree.root(of: hashes[...]), fragmentCount: fragments.count,
+            bytes: Int64(content.count), sha256: .sha256(content), fragmentRoot: MerkleTree.root(ofLeafData: hashes.map(\.bytes)), fragmentCount: fragments.count,
             initBytes: Int64(header.count), initSHA256: .sha256(header), codecs: "avc1.42c00a,mp4a.40.2", widthPixels: 128, heightPixels: 72,
             mediaStartTicks90k: Int64(first) * 90_000, mediaDurationTicks90k: length * 90, frames: fragments.count * 10, drops: 0, end: .length, configVersion: "c")
     }

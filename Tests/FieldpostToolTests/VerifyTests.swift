@@ -113,7 +113,7 @@ import Testing
 @Suite struct WordsTests {
     @Test(arguments: [
         ("2026-11-21T08:30:00Z", 1_795_249_800_000), ("2026-11-21T08:30:00.250Z", 1_795_249_800_250), ("2026-11-21T13:30:00+05:00", 1_795_249_800_000),
-        ("2026-11-21 08:30:00", 1_795_249_800_000), ("2026-11-21T08:30", 1_795_249_800_000),
+        ("2026-11-21 08:30:00", 1_795_249_800_000), ("2026-11-21T08:30", 1_795_249_800_000), ("2026-11-21T08:30Z", 1_795_249_800_000),
     ] as [(String, Int64)])
     func timesAreReadAsUTCUnlessTheyCarryAnOffset(text: String, expected: Int64) {
         #expect(Words.milliseconds(text) == expected)

@@ -134,6 +134,9 @@ import TestSupport
             defer { proxy.stop() }
             proxy.cut([.init(.outward, afterBytes: 200_000)])
             await #expect(throws: SyncError.self) { try await hub.service(source, port: proxy.port).syncOnce() }
+            // The node knows of the cut before the hub has read what was in flight.
+            let deadline = ContinuousClock.now + .seconds(20)
+            while try (hub.store.partials(source.sample.node, source.log).first?.offset ?? 0) < 100_000, .now < deadline { await Task.yield() }
         }
         try await LoopbackHub.with(directory: directory, identity: identity, signer: signer) { hub in
             let before = try hub.store.partials(source.sample.node, source.log).first?.offset ?? 0

@@ -76,31 +76,6 @@ func encodeSorted(_ value: some Encodable) throws -> [UInt8] {
     return Array(try encoder.encode(value))
 }
 
-/// The exclusive lock of a data directory (flock). It ends with this value, or with the process.
-final class DirectoryLock: Sendable {
-    private let descriptor: Int32
-
-    /// - Throws: `JournalError.inUse` when another recorder has it.
-    init(_ files: JournalFiles) throws {
-        descriptor = Glibc.open(files.lock.string, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw StorageError(operation: "open", path: files.lock, errno: Errno(rawValue: errno)) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            Glibc.close(descriptor)
-            throw JournalError.inUse(directory: files.root.string)
-        }
-    }
-
-    deinit { Glibc.close(descriptor) }
-
-    /// Whether a recorder holds the lock just now; asks without waiting.
-    static func isHeld(_ files: JournalFiles) -> Bool {
-        let descriptor = Glibc.open(files.lock.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-        guard descriptor >= 0 else { return false }
-        defer { Glibc.close(descriptor) }
-        return flock(descriptor, LOCK_SH | LOCK_NB) != 0
-    }
-}
-
 /// Removes a file of the index, which SQLite and not `StorageIO` writes. A missing file is no error.
 func unlinkFile(_ path: FilePath) -> Bool {
     Glibc.unlink(path.string) == 0 || errno == ENOENT

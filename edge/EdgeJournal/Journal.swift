@@ -62,7 +62,7 @@ package final class Journal: Sendable {
         self.logger = logger
         files = JournalFiles(root: options.dataDirectory)
         try storage.makeDirectory(files.root)
-        let lock = try DirectoryLock(files)
+        let lock = try Self.lock(files)
         var start = JournalStart(options: options, files: files, storage: storage, clocks: clocks, logger: logger, attest: attest, random: randomness)
         let running = try start.run()
         logID = running.log.log
@@ -70,6 +70,14 @@ package final class Journal: Sendable {
         inbox = Mutex(Inbox(lock: lock, numbers: try running.index.nextNumbers()))
         writer = Mutex(running)
         scheduleTick()
+    }
+
+    private static func lock(_ files: JournalFiles) throws -> DirectoryLock {
+        do {
+            return try DirectoryLock(files.lock, heldSentence: "")
+        } catch is DirectoryIsLocked {
+            throw JournalError.inUse(directory: files.root.string)
+        }
     }
 
     /// Commits what was delivered, stores a checkpoint, marks the stop as clean, and gives up the directory. Nothing

@@ -21,7 +21,7 @@ package struct JournalReader: Sendable {
 
     var entryFiles: EntryFiles { EntryFiles(storage: storage, directory: files.log(log)) }
 
-    package var isRecording: Bool { DirectoryLock.isHeld(files) }
+    package var isRecording: Bool { DirectoryLock.isHeld(files.lock) }
 
     package func latestStatement() throws -> JournalStatement? { try StatementFile.read(files, log: log, storage) }
 

@@ -72,13 +72,13 @@ package struct HubConnection: Sendable {
                     while let finished = try await group.next() {
                         if let result = finished { return result }
                     }
-                    throw SyncError.connectionLost
+                    throw SyncError.connectionLost()
                 }
             }
         } catch {
             if isOther.load(ordering: .relaxed) { throw SyncError.otherHubKey(expected: pin) }
             if error is SyncError || error is SyncFault || error is Refusal || error is CancellationError { throw error }
-            throw SyncError.connectionLost
+            throw SyncError.connectionLost("\(error)")
         }
     }
 
@@ -171,7 +171,7 @@ package struct HubConnection: Sendable {
         }
         defer { timer.cancel() }
         guard let answer = await answers.next() else {
-            throw isLate.load(ordering: .relaxed) ? SyncError.noAnswer(seconds: timeouts.answerSeconds) : SyncError.connectionLost
+            throw isLate.load(ordering: .relaxed) ? SyncError.noAnswer(seconds: timeouts.answerSeconds) : SyncError.connectionLost()
         }
         guard (200..<300).contains(answer.status) else {
             let problem = try? JSONDecoder().decode(Problem.self, from: Data(answer.body))

@@ -66,7 +66,7 @@ struct SyncContact: Sendable {
                 try await pushAll(connection, &machine)
             }
             try Task.checkCancellation()
-            throw SyncError.connectionLost
+            throw SyncError.connectionLost()
         }
     }
 
@@ -109,7 +109,7 @@ struct SyncContact: Sendable {
         var segments = 0
         var bytes: Int64 = 0
         sending: while !connection.hasEarlyAnswer {
-            if connection.isClosed { throw SyncError.connectionLost }
+            if connection.isClosed { throw SyncError.connectionLost() }
             let step = machine.nextStep(logSize: try await source.logSize(), nowMilliseconds: nowMilliseconds())
             switch step {
             case .finish: break sending
@@ -142,7 +142,7 @@ struct SyncContact: Sendable {
                     machine.sentData(count: count)
                     bytes += Int64(count)
                 } catch let error where !(error is ChannelError) && !(error is CancellationError) {
-                    if connection.isClosed { throw SyncError.connectionLost }
+                    if connection.isClosed { throw SyncError.connectionLost() }
                     logger.error("a segment cannot be read", metadata: ["segment": "\(work.segment)", "error": "\(error)"])
                     machine.couldNotRead("the node cannot read the file")
                 }

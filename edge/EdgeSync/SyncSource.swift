@@ -55,7 +55,8 @@ package enum SyncError: Error, Sendable, CustomStringConvertible {
     case cannotConnect(String)
     /// The peer showed a key other than the pinned one. Nothing was sent.
     case otherHubKey(expected: ContentHash)
-    case connectionLost
+    /// With what the network said, where it said anything.
+    case connectionLost(String = "")
     case noAnswer(seconds: Int)
     case refused(Problem)
     case malformedAnswer
@@ -64,7 +65,7 @@ package enum SyncError: Error, Sendable, CustomStringConvertible {
         switch self {
         case .cannotConnect(let reason): "cannot connect to the hub: \(reason)"
         case .otherHubKey(let expected): "the hub shows another key than \(expected.fingerprint); nothing was sent. Either the address is wrong, the hub was replaced, or somebody is in between"
-        case .connectionLost: "the connection was lost"
+        case .connectionLost(let reason): reason.isEmpty ? "the connection was lost" : "the connection was lost: \(reason)"
         case .noAnswer(let seconds): "the hub did not answer within \(seconds) s"
         case .refused(let problem): "the hub refused: \(problem.status) \(problem.title)\(problem.detail.map { " " + $0 } ?? "")"
         case .malformedAnswer: "the hub's answer cannot be read"

@@ -60,6 +60,7 @@ final class PushSession: Sendable {
         try state.withLock { state in
             guard state.parser.pendingBytes == 0 else { throw Problem(status: 400, title: "The push ends within a frame.", field: "frame \(state.machine.frames)") }
             let now = clock()
+            try store.heard(node, nowUnixMilliseconds: now)
             return PushReply(
                 logSize: state.machine.verifier.size, statement: try store.statement(for: node, log: log, nowUnixMilliseconds: now),
                 partials: try store.partials(node, log), refusals: state.machine.refusals, grant: HubStore.grant,
@@ -85,7 +86,7 @@ final class PushSession: Sendable {
         case .append(let segment, let hash, let offset, let skip):
             guard case .data(_, _, let bytes) = frame else { return nil }
             var known = try state.current?.segment == segment ? state.current?.state : store.segmentState(segment, node: node, log: log)
-            try store.appendPartial(bytes[skip...], to: hash)
+            try store.appendPartial(bytes[skip...], to: hash, node: node)
             known?.partialBytes = offset + Int64(bytes.count - skip)
             state.current = known.map { (segment, $0) }
         case .commit(let segment, let hash, let bytes):

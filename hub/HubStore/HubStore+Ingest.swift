@@ -39,6 +39,9 @@ extension HubStore {
         let sizes = try catalogue.read { db in
             try Row.fetchOne(db, sql: "SELECT entry_bytes, checkpoint_bytes FROM logs WHERE node = ? AND log = ?", arguments: StatementArguments(key))
         }
+        // Two pushes at once of one session: the second was judged against a log that has grown since.
+        let size = try self.verifier(verifier.node, verifier.log).size
+        guard size == batch.start else { throw Problem(status: 409, title: "The log has grown meanwhile.", field: "\(size)") }
         var checkpoint = batch.checkpoint
         try checkpoint.cosign(with: signer, unixSeconds: UInt64(max(0, now / 1000)))
         if sizes?["entry_bytes"] as Int64? == 0 {
@@ -107,21 +110,22 @@ extension HubStore {
         }
         guard let row, let hash = ContentHash(row["sha256"] as String) else { return nil }
         let isHeld: Bool = row["held"]
-        return SegmentState(sha256: hash, bytes: row["bytes"], isHeld: isHeld, partialBytes: isHeld ? 0 : try inbox.withLock { try $0.length(hash) })
+        return SegmentState(sha256: hash, bytes: row["bytes"], isHeld: isHeld, partialBytes: isHeld ? 0 : try inbox.withLock { try $0.length(PartialKey(node: node, sha256: hash)) })
     }
 
-    package func appendPartial(_ bytes: ArraySlice<UInt8>, to hash: ContentHash) throws {
-        try inbox.withLock { try $0.append(bytes, to: hash) }
+    package func appendPartial(_ bytes: ArraySlice<UInt8>, to hash: ContentHash, node: NodeID) throws {
+        try inbox.withLock { try $0.append(bytes, to: PartialKey(node: node, sha256: hash)) }
     }
 
     /// Verifies and syncs the file, moves it among the blobs, syncs the folder, and only then says that it is held.
     /// - Returns: false when the bytes are not what their name says; they are gone then.
     package func commit(_ stored: StoredSegment, node: NodeID, log: LogID) throws -> Bool {
-        guard try inbox.withLock({ try $0.finish(stored.sha256) }) else { return false }
+        let key = PartialKey(node: node, sha256: stored.sha256)
+        guard try inbox.withLock({ try $0.finish(key) }) else { return false }
         let target = blobPath(stored.sha256)
         let folder = target.removingLastComponent()
         try storage.makeDirectory(folder)
-        let partial = inbox.withLock { $0.path(stored.sha256) }
+        let partial = inbox.withLock { $0.path(key) }
         try storage.rename(partial, to: target)
         try storage.syncDirectory(folder)
         try storage.syncDirectory(folder.removingLastComponent())
@@ -175,7 +179,10 @@ extension HubStore {
                 level: .stored, issuedUnixMilliseconds: now), signer: signer)
     }
 
-    /// Partial segments of a node, at most 16.
+    /// Partial segments named in an answer at most.
+    static let partialsMax = 16
+
+    /// Partial segments of a node, oldest entry first.
     package func partials(_ node: NodeID, _ log: LogID) throws -> [PartialSegment] {
         let waiting = Set(try storage.list(root.appending("partials")).prefix(4096))
         guard !waiting.isEmpty else { return [] }
@@ -185,9 +192,11 @@ extension HubStore {
                 arguments: [node.description, log.description])
         }
         var partials: [PartialSegment] = []
-        for row in rows where partials.count < 16 && waiting.contains(row["sha256"]) {
+        for row in rows where partials.count < Self.partialsMax {
             guard let stream = StreamID("\(row["camera"] as String)/\(row["kind"] as String)"), let hash = ContentHash(row["sha256"] as String) else { continue }
-            let offset = try inbox.withLock { try $0.length(hash) }
+            let key = PartialKey(node: node, sha256: hash)
+            guard waiting.contains(key.fileName) else { continue }
+            let offset = try inbox.withLock { try $0.length(key) }
             partials.append(
                 PartialSegment(segment: SegmentID(stream: stream, sequence: UInt64(bitPattern: row["sequence"] as Int64)), sha256: hash, offset: offset))
         }

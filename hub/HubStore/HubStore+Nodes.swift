@@ -90,6 +90,11 @@ extension HubStore {
             wants: [], grant: Self.grant)
     }
 
+    /// Notes that the node has just been heard.
+    package func heard(_ node: NodeID, nowUnixMilliseconds now: Int64) throws {
+        try catalogue.write { try $0.execute(sql: "UPDATE nodes SET last_contact_ms = ? WHERE id = ?", arguments: [now, node.description]) }
+    }
+
     /// How much a node may send before the hub answers.
     package static let grant = Grant(bytes: 256 << 20, seconds: 30)
 

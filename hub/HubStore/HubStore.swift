@@ -11,7 +11,7 @@ import SystemPackage
 /// The hub's memory: logs, blobs and the catalogue.
 ///
 ///     blobs/ab/cd/<sha256>     whole segments, named by their content
-///     partials/<sha256>        segments on their way
+///     partials/<node>.<sha256> segments on their way
 ///     logs/<node>/<log>/       entries.jsonl and checkpoints.txt: the truth; the catalogue is made from them
 ///     catalogue.sqlite         what is where (WAL, synchronous = FULL)
 ///

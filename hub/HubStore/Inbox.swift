@@ -3,6 +3,13 @@ import RecordingModel
 import StorageIO
 import SystemPackage
 
+/// A segment on its way in: whose, and what it will be. Two nodes that send the same bytes do not meet in one file.
+struct PartialKey: Hashable, Sendable {
+    var node: NodeID
+    var sha256: ContentHash
+    var fileName: String { "\(node).\(sha256)" }
+}
+
 /// Segments on their way in, kept by content hash: a partial survives the connection, the session and the process.
 struct Inbox: ~Copyable {
     /// Open files kept at most; the least recently used one is closed, its bytes stay.
@@ -15,7 +22,7 @@ struct Inbox: ~Copyable {
     }
     private let folder: FilePath
     private let storage: any StorageIO
-    private var open: [ContentHash: Open] = [:]
+    private var open: [PartialKey: Open] = [:]
     private var counter: UInt64 = 0
 
     init(folder: FilePath, storage: any StorageIO) {
@@ -23,22 +30,22 @@ struct Inbox: ~Copyable {
         self.storage = storage
     }
 
-    func path(_ hash: ContentHash) -> FilePath { folder.appending(hash.hex) }
+    func path(_ key: PartialKey) -> FilePath { folder.appending(key.fileName) }
 
     /// Bytes that are here.
-    func length(_ hash: ContentHash) throws -> Int64 {
-        if let known = open[hash] { return known.file.length }
-        return try storage.size(path(hash)) ?? 0
+    func length(_ key: PartialKey) throws -> Int64 {
+        if let known = open[key] { return known.file.length }
+        return try storage.size(path(key)) ?? 0
     }
 
-    mutating func append(_ bytes: ArraySlice<UInt8>, to hash: ContentHash) throws {
-        var entry = try take(hash)
+    mutating func append(_ bytes: ArraySlice<UInt8>, to key: PartialKey) throws {
+        var entry = try take(key)
         do {
             try bytes.withUnsafeBytes {
                 try entry.file.append($0)
                 entry.hasher.update(bufferPointer: $0)
             }
-            open[hash] = entry
+            open[key] = entry
         } catch {
             // The length on disk is unknown now; the next use reads it afresh.
             try? entry.file.close()
@@ -47,11 +54,11 @@ struct Inbox: ~Copyable {
     }
 
     /// Compares the whole file with its name and syncs it. False, and the file gone, when it is something else.
-    mutating func finish(_ hash: ContentHash) throws -> Bool {
-        let entry = try take(hash)
-        guard ContentHash(Array(entry.hasher.finalize())) == hash else {
+    mutating func finish(_ key: PartialKey) throws -> Bool {
+        let entry = try take(key)
+        guard ContentHash(Array(entry.hasher.finalize())) == key.sha256 else {
             try entry.file.close()
-            try storage.remove(path(hash))
+            try storage.remove(path(key))
             return false
         }
         try entry.file.sync()
@@ -60,19 +67,19 @@ struct Inbox: ~Copyable {
     }
 
     /// Takes the open file out of the table, opening and hashing what is on disk when it is not open.
-    private mutating func take(_ hash: ContentHash) throws -> Open {
+    private mutating func take(_ key: PartialKey) throws -> Open {
         counter += 1
-        if var entry = open.removeValue(forKey: hash) {
+        if var entry = open.removeValue(forKey: key) {
             entry.usedAt = counter
             return entry
         }
         if open.count >= Self.openLimit, let oldest = open.min(by: { $0.value.usedAt < $1.value.usedAt })?.key {
             try open.removeValue(forKey: oldest)?.file.close()
         }
-        let file = try storage.openForAppending(path(hash))
+        let file = try storage.openForAppending(path(key))
         var hasher = SHA256()
         if file.length > 0 {
-            let reader = try storage.openForReading(path(hash))
+            let reader = try storage.openForReading(path(key))
             var offset: Int64 = 0
             while offset < file.length {
                 let piece = try reader.read(at: offset, count: Int(min(1 << 20, file.length - offset)))

@@ -94,9 +94,9 @@
     if (loading || !buffer || source.readyState === "closed") return;
     const number = wanted(), segment = index.segments[number], now = video.currentTime, end = bufferedEnd(now);
     if (!segment) return finish();
-    // Ahead of a gap the first segment behind it is fetched as well, so that stepping over does not wait.
-    if (end !== null && segment.start - now > ahead && (segment.start - end < SEAM || end - now > ahead)) return;
-    if (end === null && number !== at(now) && segment.start - now > ahead) return;
+    // Up to so far ahead; and, near the end of a span, the first segment behind the gap however far it is.
+    const isFirst = number === at(end === null ? now : end + SEAM) && (end === null || end - now <= ahead);
+    if (segment.start - now > ahead && !isFirst) return;
     const mine = loading = new AbortController();
     let pause = 0;
     try {

@@ -118,7 +118,7 @@ struct PartCheck {
         }
         var hasher = SHA256()
         hasher.update(data: header)
-        let isLocated = MerkleTree.root(of: part.fragments.map(\.sha256)[...]) == record.fragmentRoot
+        let isLocated = FootageProof.Part.root(of: part.fragments) == record.fragmentRoot
             && part.fragments.reduce(0) { $0.addingReportingOverflow(max(0, $1.length)).partialValue } == part.length
         var pieces: [Range<Int64>] = []
         if isLocated {

@@ -21,6 +21,11 @@ struct FootageProof: Codable, Equatable {
         var trackShifts: [String: Int64]
         /// Hashes of the fragments before the shift; empty where the log's fragment root does not prove them.
         var fragments: [Fragment]
+
+        /// What a log entry calls `fragmentRoot`: the tree whose leaves hold the fragments' hashes.
+        static func root(of fragments: [Fragment]) -> ContentHash {
+            MerkleTree.root(ofLeafData: fragments.map(\.sha256.bytes))
+        }
     }
 
     var version = Self.currentVersion

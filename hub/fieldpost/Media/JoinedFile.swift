@@ -96,7 +96,7 @@ struct JoinedFile {
             _ = try write(Array(bytes[moof.start..<moof.end]), at: piece.lowerBound + Int64(moof.start))
         }
         // The list of fragments helps to say where damage is; it is worth keeping only where the log proves it.
-        let isProven = MerkleTree.root(of: fragments.map(\.sha256)[...]) == record.fragmentRoot
+        let isProven = FootageProof.Part.root(of: fragments) == record.fragmentRoot
         parts.append(FootageProof.Part(
             segment: record.id, sha256: record.sha256, offset: start, length: length - start,
             trackShifts: Dictionary(uniqueKeysWithValues: (shifts ?? [:]).map { (String($0.key), $0.value) }), fragments: isProven ? fragments : []))
