@@ -113,6 +113,18 @@ package struct LogEntry: Hashable, Sendable {
     package init(line: some Collection<UInt8>) throws {
         guard line.count <= Self.byteLimit, !line.contains(UInt8(ascii: "\n")) else { throw LogFault.entryTooLong }
         self = try JSONDecoder().decode(LogEntry.self, from: Data(line))
+        guard isPlausible else { throw LogFault.implausibleEntry }
+    }
+
+    /// Whether its numbers are within `Plausibility`: what is not is no entry, whoever signed it.
+    private var isPlausible: Bool {
+        guard wall.isPlausible, (0...Plausibility.magnitudeMax).contains(bootMilliseconds) else { return false }
+        return switch body {
+        case .segment(let record): record.isPlausible
+        case .gap(let gap): gap.isPlausible
+        case .recovered(let record): record.segment.sequence <= Plausibility.sequenceMax
+        case .boot, .key, .config, .other: true
+        }
     }
 }
 

@@ -5,6 +5,8 @@ import RecordingModel
 /// Why a piece of a log was not accepted.
 package enum LogFault: Error, Hashable, Sendable, CustomStringConvertible {
     case entryTooLong
+    /// A time, length or count beyond what can be.
+    case implausibleEntry
     case malformedEntry(index: UInt64)
     case otherLog
     /// The batch does not begin where the log ends.
@@ -21,6 +23,7 @@ package enum LogFault: Error, Hashable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .entryTooLong: "an entry is longer than \(LogEntry.byteLimit) bytes or holds a newline"
+        case .implausibleEntry: "an entry holds a time, length or count that cannot be"
         case .malformedEntry(let index): "entry \(index) is not a log entry"
         case .otherLog: "the checkpoint belongs to another log"
         case .wrongStart(let expected): "the batch does not begin at entry \(expected)"

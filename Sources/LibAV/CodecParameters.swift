@@ -59,7 +59,7 @@ package final class CodecParameters {
     package var heightPixels: Int { Int(native.pointee.height) }
     package var sampleRateHertz: Int { Int(native.pointee.sample_rate) }
     package var extradata: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: native.pointee.extradata, count: Int(native.pointee.extradata_size))
+        UnsafeRawBufferPointer(start: native.pointee.extradata, count: native.pointee.extradata == nil ? 0 : max(0, Int(native.pointee.extradata_size)))
     }
 
     /// Samples carry NAL units behind 4-byte (or shorter) lengths, as in MP4, and not behind start codes.
@@ -76,6 +76,8 @@ package final class CodecParameters {
     package func replacing(extradata: [UInt8], keyFrame: UnsafeRawBufferPointer) throws(LibAVError) -> CodecParameters {
         let copy = try CodecParameters(copying: native)
         try copy.setExtradata(extradata)
+        // FFmpeg's parsers count in 32 bits.
+        guard keyFrame.count < Int(Int32.max) else { return copy }
         guard let parser = av_parser_init(Int32(native.pointee.codec_id.rawValue)) else { return copy }
         defer { av_parser_close(parser) }
         guard let context = avcodec_alloc_context3(avcodec_find_decoder(native.pointee.codec_id)) else { return copy }
@@ -99,7 +101,21 @@ package final class CodecParameters {
         return copy
     }
 
+    /// The same stream with pictures of another size.
+    package func replacing(widthPixels: Int, heightPixels: Int) throws(LibAVError) -> CodecParameters {
+        let copy = try CodecParameters(copying: native)
+        copy.native.pointee.width = Int32(clamping: widthPixels)
+        copy.native.pointee.height = Int32(clamping: heightPixels)
+        return copy
+    }
+
+    /// Configurations have some hundred bytes.
+    private static let extradataLimitBytes = 1 << 20
+
     private func setExtradata(_ bytes: [UInt8]) throws(LibAVError) {
+        guard bytes.count <= Self.extradataLimitBytes else {
+            throw LibAVError(code: clibav_error_invalid_data, operation: "take a codec configuration of \(bytes.count) bytes")
+        }
         av_freep(&native.pointee.extradata)
         native.pointee.extradata_size = 0
         guard let memory = av_mallocz(bytes.count + Int(AV_INPUT_BUFFER_PADDING_SIZE)) else {
@@ -107,7 +123,7 @@ package final class CodecParameters {
         }
         bytes.withUnsafeBytes { if let base = $0.baseAddress { memory.copyMemory(from: base, byteCount: $0.count) } }
         native.pointee.extradata = memory.assumingMemoryBound(to: UInt8.self)
-        native.pointee.extradata_size = Int32(bytes.count)
+        native.pointee.extradata_size = Int32(clamping: bytes.count)
     }
 }
 

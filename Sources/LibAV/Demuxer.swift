@@ -22,7 +22,7 @@ package struct Demuxer: ~Copyable {
 
     /// Opens and reads enough to know the streams. Blocks for at most twice `openMilliseconds`.
     package init(opening url: String, settings: Settings, interrupt: InterruptContext) throws(LibAVError) {
-        let name = scrubbed(url)
+        let name = withoutSecrets(ofURL: url)
         _ = LibraryLog.silenced
         guard let allocated = avformat_alloc_context() else {
             throw LibAVError(code: LibAVError.outOfMemory, operation: "allocate an input")

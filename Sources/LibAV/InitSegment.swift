@@ -38,7 +38,7 @@ package struct InitSegment: Sendable, Hashable {
             try checked(avcodec_parameters_copy(stream.pointee.codecpar, parameters.native), "make an MP4 header")
             // hvc1, because Apple's players refuse hev1; parameter sets within samples stay where they are and do no harm.
             stream.pointee.codecpar.pointee.codec_tag = parameters.codec == .h265 ? fourCharacterCode("hvc1") : 0
-            let timescale = parameters.kind == .video ? Self.videoTimescale : Int32(parameters.sampleRateHertz)
+            let timescale = parameters.kind == .video ? Self.videoTimescale : Int32(clamping: parameters.sampleRateHertz)
             stream.pointee.time_base = AVRational(num: 1, den: timescale)
             timescales.append(timescale)
         }

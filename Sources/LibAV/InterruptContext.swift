@@ -18,7 +18,16 @@ package final class InterruptContext: Sendable {
     /// FFmpeg may look again after the deadline was moved, so what ended the call is kept until the next `arm`.
     private let timedOut = Atomic<Bool>(false)
 
+    /// When a call under way is next told that it waits.
+    private let nextWait = Atomic<Int64>(.max)
+    // Safe without a lock: set, and called from within FFmpeg, only on the thread that makes the blocking calls.
+    nonisolated(unsafe) private var whileWaiting: (() -> Void)?
+
     package init() {}
+
+    /// Has `body` called about every half second of a blocking call, on the thread that makes it; nil ends that.
+    /// What it does must be short, and must not touch the input.
+    package func onWait(_ body: (() -> Void)?) { whileWaiting = body }
 
     /// Ends the call under way and every later one.
     package func cancel() { cancelled.store(true, ordering: .sequentiallyConsistent) }
@@ -28,7 +37,9 @@ package final class InterruptContext: Sendable {
     /// To be called before each blocking call.
     package func arm(milliseconds: Int) {
         timedOut.store(false, ordering: .relaxed)
-        deadline.store(monotonicNanoseconds() + Int64(milliseconds) * 1_000_000, ordering: .relaxed)
+        let now = monotonicNanoseconds()
+        deadline.store(now + Int64(milliseconds) * 1_000_000, ordering: .relaxed)
+        nextWait.store(now + Self.waitNanoseconds, ordering: .relaxed)
     }
 
     /// Why the last call was ended, if this context ended it.
@@ -39,12 +50,19 @@ package final class InterruptContext: Sendable {
 
     fileprivate var mustEnd: Bool {
         if isCancelled { return true }
-        if monotonicNanoseconds() >= deadline.load(ordering: .relaxed) {
+        let now = monotonicNanoseconds()
+        if now >= deadline.load(ordering: .relaxed) {
             timedOut.store(true, ordering: .relaxed)
             return true
         }
+        if now >= nextWait.load(ordering: .relaxed) {
+            nextWait.store(now + Self.waitNanoseconds, ordering: .relaxed)
+            whileWaiting?()
+        }
         return false
     }
+
+    private static let waitNanoseconds: Int64 = 500_000_000
 
     /// Valid while this object lives.
     var callback: AVIOInterruptCB {

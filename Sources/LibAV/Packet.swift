@@ -13,8 +13,16 @@ package struct Rational: Hashable, Sendable {
     init(_ rational: AVRational) { self.init(rational.num, rational.den) }
     var native: AVRational { AVRational(num: numerator, den: denominator) }
 
-    /// `ticks` of this time base in `target`'s, rounded to nearest.
-    package func rescale(_ ticks: Int64, to target: Rational) -> Int64 { av_rescale_q(ticks, native, target.native) }
+    /// Beyond this, either way, a time says nothing; within it a few can be added without a thought of overflow.
+    static let timeLimit: UInt64 = 1 << 60
+
+    /// `ticks` of this time base in `target`'s, rounded to nearest; nil for what no camera can mean.
+    package func rescale(_ ticks: Int64, to target: Rational) -> Int64? {
+        guard denominator > 0, numerator > 0, target.denominator > 0, target.numerator > 0 else { return nil }
+        // Of an overflow FFmpeg makes the lowest number.
+        let result = av_rescale_q(ticks, native, target.native)
+        return result.magnitude > Self.timeLimit ? nil : result
+    }
 }
 
 /// One encoded packet; reused from read to read, so that nothing is allocated here in steady state.
@@ -33,7 +41,7 @@ package struct Packet: ~Copyable {
 
     package var streamIndex: Int { Int(native.pointee.stream_index) }
     package var isKey: Bool { native.pointee.flags & AV_PKT_FLAG_KEY != 0 }
-    package var byteCount: Int { Int(native.pointee.size) }
+    package var byteCount: Int { max(0, Int(native.pointee.size)) }
     package var presentationTime: Int64? { Self.time(native.pointee.pts) }
     package var decodeTime: Int64? { Self.time(native.pointee.dts) }
     /// In the stream's time base; nil when unknown.
@@ -50,5 +58,32 @@ package struct Packet: ~Copyable {
         return UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : size)
     }
 
-    private static func time(_ value: Int64) -> Int64? { value == clibav_no_timestamp ? nil : value }
+    /// Puts `bytes` before the packet's own, with their times where it has none.
+    package func prepend(_ bytes: [UInt8], presentationTime: Int64?, decodeTime: Int64?, isKey: Bool) throws(LibAVError) {
+        let old = byteCount
+        try checked(av_grow_packet(native, Int32(clamping: bytes.count)), "join two packets")
+        if let data = native.pointee.data {
+            UnsafeMutableRawPointer(data + bytes.count).copyMemory(from: data, byteCount: old)
+            bytes.withUnsafeBytes { if let base = $0.baseAddress { UnsafeMutableRawPointer(data).copyMemory(from: base, byteCount: $0.count) } }
+        }
+        if self.presentationTime == nil { native.pointee.pts = presentationTime ?? clibav_no_timestamp }
+        if self.decodeTime == nil { native.pointee.dts = decodeTime ?? clibav_no_timestamp }
+        setKey(self.isKey || isKey)
+    }
+
+    /// Fills it with what was not read from an input.
+    package func fill(_ bytes: [UInt8], streamIndex: Int32, presentationTime: Int64?, decodeTime: Int64?, isKey: Bool) throws(LibAVError) {
+        av_packet_unref(native)
+        try prepend(bytes, presentationTime: presentationTime, decodeTime: decodeTime, isKey: isKey)
+        native.pointee.stream_index = streamIndex
+    }
+
+    private func setKey(_ isKey: Bool) {
+        if isKey { native.pointee.flags |= AV_PKT_FLAG_KEY } else { native.pointee.flags &= ~AV_PKT_FLAG_KEY }
+    }
+
+    /// What is too large for any clock is no time either, and would overflow where it is added to.
+    private static func time(_ value: Int64) -> Int64? {
+        value == clibav_no_timestamp || value.magnitude > Rational.timeLimit ? nil : value
+    }
 }

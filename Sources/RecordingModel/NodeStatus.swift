@@ -9,6 +9,8 @@ package struct NodeStatus: Hashable, Sendable, Codable {
         }
     }
     package var software: String
+    /// The site's name as its crew wrote it; for people only.
+    package var site: String?
     package var bootID: String
     package var uptimeMilliseconds: Int64
     package var clock: WallEstimate
@@ -17,8 +19,9 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     /// When the node means to call again; nil when it stays in contact.
     package var nextContactUnixMilliseconds: Int64?
 
-    package init(software: String, bootID: String, uptimeMilliseconds: Int64, clock: WallEstimate, disk: Disk?, cameras: [CameraHealth], nextContactUnixMilliseconds: Int64? = nil) {
+    package init(software: String, site: String? = nil, bootID: String, uptimeMilliseconds: Int64, clock: WallEstimate, disk: Disk?, cameras: [CameraHealth], nextContactUnixMilliseconds: Int64? = nil) {
         self.software = software
+        self.site = site
         self.bootID = bootID
         self.uptimeMilliseconds = uptimeMilliseconds
         self.clock = clock

@@ -69,6 +69,7 @@ package struct HubPushMachine: Sendable {
     package mutating func storedEntries(_ verifier: LogVerifier) { self.verifier = verifier }
 
     private mutating func receiveEntries(_ bytes: [UInt8]) -> Action {
+        // Decoding bounds start and count, so that their sum cannot overflow.
         guard var batch = EntryBatch(decoding: bytes) else {
             return .stop(Problem(status: 400, title: "The entry batch cannot be read.", field: "entries"))
         }

@@ -1,5 +1,6 @@
 import EvidenceLog
 import FoundationEssentials
+import RecordingModel
 import Zstd
 
 /// Messages are JSON, compressed with zstd. Sizes are bounded before anything is allocated.
@@ -28,7 +29,8 @@ package enum MessageCoding {
 
     static func decompress(_ bytes: [UInt8], limitBytes: Int) throws -> [UInt8] {
         var decompressor = try ZstdDecompressor()
-        return try decompressor.decompress(bytes, limitBytes: limitBytes)
+        // No limit on the ratio: gaps of one dead camera compress beyond 50 to 1, and the size is bounded anyway.
+        return try decompressor.decompress(bytes, limitBytes: limitBytes, ratioLimit: nil)
     }
 }
 
@@ -38,6 +40,8 @@ package struct EntryBatch: Hashable, Sendable {
     /// Plain bytes of the lines at most; the whole stays below `FrameCoding.payloadByteLimit`.
     package static let lineByteLimit = 3 << 20
     package static let plainByteLimit = 4 << 20
+    /// Lines of one batch at most. A node whose log holds more sends several.
+    package static let lineLimit = 32_768
 
     package var start: UInt64
     package var lines: [[UInt8]]
@@ -67,11 +71,11 @@ package struct EntryBatch: Hashable, Sendable {
     package init?(decoding bytes: [UInt8]) {
         guard let plain = try? MessageCoding.decompress(bytes, limitBytes: Self.plainByteLimit) else { return nil }
         var reader = ByteReader(plain[...])
-        guard let start = reader.integer(8), let count = reader.integer(4), let noteLength = reader.integer(4),
-            noteLength <= SignedNote.byteLimit, let note = reader.bytes(Int(noteLength)),
+        guard let start = reader.integer(8), start <= Plausibility.sequenceMax, let count = reader.integer(4), count <= UInt64(Self.lineLimit),
+            let noteLength = reader.integer(4), noteLength <= SignedNote.byteLimit, let note = reader.bytes(Int(noteLength)),
             let checkpoint = SignedCheckpoint(encoded: String(decoding: note, as: UTF8.self))
         else { return nil }
-        let lines = reader.rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let lines = reader.rest.split(separator: UInt8(ascii: "\n"), maxSplits: Int(count), omittingEmptySubsequences: false)
         guard lines.count == Int(count) + 1, lines.last?.isEmpty == true else { return nil }
         self.init(start: start, lines: lines.dropLast().map(Array.init), checkpoint: checkpoint)
     }

@@ -102,18 +102,15 @@ package struct HelloReply: Hashable, Sendable, Codable {
     package var logRoot: ContentHash
     package var statement: SignedStatement
     package var partials: [PartialSegment]
-    /// What the hub wants before all else, in order.
-    package var wants: [SegmentID]
     package var grant: Grant
 
-    package init(version: Int, hubUnixMilliseconds: Int64, logSize: UInt64, logRoot: ContentHash, statement: SignedStatement, partials: [PartialSegment], wants: [SegmentID], grant: Grant) {
+    package init(version: Int, hubUnixMilliseconds: Int64, logSize: UInt64, logRoot: ContentHash, statement: SignedStatement, partials: [PartialSegment], grant: Grant) {
         self.version = version
         self.hubUnixMilliseconds = hubUnixMilliseconds
         self.logSize = logSize
         self.logRoot = logRoot
         self.statement = statement
         self.partials = partials
-        self.wants = wants
         self.grant = grant
     }
 }

@@ -43,8 +43,9 @@ package struct NodeSyncMachine: Sendable {
         package var pushMilliseconds: Int64 = 30_000
         /// Segments that wait in memory at most; the rest wait on disk.
         package var queueLimit = 64
-        /// Times that a segment may be refused before it is set aside and reported.
+        /// Times that a segment may be refused before it is set aside and reported, and for how long it stays aside.
         package var refusalLimit = 3
+        package var setAsideMilliseconds: Int64 = 3_600_000
         package init() {}
     }
 
@@ -73,6 +74,8 @@ package struct NodeSyncMachine: Sendable {
 
     private var sentLogSize: UInt64 = 0
     private var grantBytes: Int64 = 0
+    private var grantMilliseconds: Int64 = 0
+    private var setAsideUntil: [SegmentID: Int64] = [:]
     private var partials: [SegmentID: PartialSegment] = [:]
     private var queue: [SegmentWork] = []
     private var current: (work: SegmentWork, offset: Int64)?
@@ -98,24 +101,44 @@ package struct NodeSyncMachine: Sendable {
         guard try rootAtSize(reply.logSize) == reply.logRoot else { throw SyncFault.forked(hubSize: reply.logSize) }
         try take(reply.statement)
         sentLogSize = reply.logSize
-        grantBytes = reply.grant.bytes
+        take(reply.grant)
         takePartials(reply.partials)
         beginAfresh()
     }
 
     /// Takes the hub's answer to a push. Refused segments go back in line, or aside after `refusalLimit` times.
-    package mutating func pushAnswered(_ reply: PushReply) throws {
+    package mutating func pushAnswered(_ reply: PushReply, nowMilliseconds now: Int64) throws {
         try take(reply.statement)
         sentLogSize = reply.logSize
-        grantBytes = reply.grant.bytes
+        take(reply.grant)
         duplicateBytes += reply.duplicateBytes
         takePartials(reply.partials)
         for refusal in reply.refusals {
             guard let segment = refusal.segment, refusal.reason != .wrongOffset else { continue }
-            refusals[segment, default: 0] += 1
-            if refusals[segment, default: 0] >= limits.refusalLimit { setAside[segment] = refusal }
+            countRefusal(refusal, of: segment, now)
         }
         beginAfresh()
+    }
+
+    private mutating func countRefusal(_ refusal: Refusal, of segment: SegmentID, _ now: Int64) {
+        refusals[segment, default: 0] += 1
+        guard refusals[segment, default: 0] >= limits.refusalLimit else { return }
+        setAside[segment] = refusal
+        setAsideUntil[segment] = now + limits.setAsideMilliseconds
+    }
+
+    /// What was set aside long enough is tried afresh: the disk, or the hub, may have been mended.
+    private mutating func tryAgain(_ now: Int64) {
+        for (segment, until) in setAsideUntil where until <= now {
+            setAsideUntil[segment] = nil
+            setAside[segment] = nil
+            refusals[segment] = nil
+        }
+    }
+
+    private mutating func take(_ grant: Grant) {
+        grantBytes = grant.bytes
+        grantMilliseconds = Int64(clamping: max(0, min(grant.seconds, 86_400))) * 1000
     }
 
     /// The connection ended before the answer came. What the hub kept will be in its next hello.
@@ -146,23 +169,24 @@ package struct NodeSyncMachine: Sendable {
     ///   - logSize: present size of the node's own log
     ///   - nowMilliseconds: any clock that only rises
     package mutating func nextStep(logSize: UInt64, nowMilliseconds: Int64) -> Step {
+        if pushStarted == nil { tryAgain(nowMilliseconds) }
         let started = pushStarted ?? nowMilliseconds
         pushStarted = started
+        let isOver = nowMilliseconds - started >= min(limits.pushMilliseconds, grantMilliseconds) || grantBytes <= 0
         if let (work, offset) = current {
             if offset >= work.bytes { return .end(work) }
+            // A segment may take longer than a push: the hub keeps its beginning, and the next push goes on.
+            if isOver { return .finish }
             return .data(work, offset: offset, count: Int(min(Int64(limits.frameBytes), work.bytes - offset)))
         }
-        if nowMilliseconds - started >= limits.pushMilliseconds || grantBytes <= 0 { return .finish }
+        if isOver { return .finish }
         if sentLogSize < logSize { return .entries(from: sentLogSize) }
         if queue.isEmpty { return isExhausted ? .finish : .needWork }
         let work = queue.removeFirst()
         let partial = partials[work.segment]
-        current = (work, partial?.sha256 == work.sha256 ? min(partial?.offset ?? 0, work.bytes) : 0)
+        current = (work, partial?.sha256 == work.sha256 ? max(0, min(partial?.offset ?? 0, work.bytes)) : 0)
         return nextStep(logSize: logSize, nowMilliseconds: nowMilliseconds)
     }
-
-    /// Whether the push has anything to say; an empty one is not worth a round trip.
-    package func hasNews(logSize: UInt64, waiting: Bool) -> Bool { sentLogSize < logSize || waiting }
 
     /// Gives the machine segments to send, most wanted first.
     package mutating func offer(_ work: [SegmentWork]) {
@@ -190,14 +214,11 @@ package struct NodeSyncMachine: Sendable {
         current = nil
     }
 
-    /// The file could not be read: leave it out of this push, and after `refusalLimit` times altogether.
-    package mutating func couldNotRead(_ reason: String) {
+    /// The file could not be read: leave it out of this push, and after `refusalLimit` times aside.
+    package mutating func couldNotRead(_ reason: String, nowMilliseconds now: Int64) {
         guard let work = current?.work else { return }
         current = nil
         sentInPush.insert(work.segment)
-        refusals[work.segment, default: 0] += 1
-        if refusals[work.segment, default: 0] >= limits.refusalLimit {
-            setAside[work.segment] = Refusal(frame: 0, reason: .storage, detail: reason, segment: work.segment)
-        }
+        countRefusal(Refusal(frame: 0, reason: .storage, detail: reason, segment: work.segment), of: work.segment, now)
     }
 }

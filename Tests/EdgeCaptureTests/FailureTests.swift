@@ -21,6 +21,22 @@ struct FailureTests {
         #expect(bench.sink.firstHole == nil)
     }
 
+    @Test("A dead camera's gap holds no secret of its URL", arguments: [
+        "rtsp://127.0.0.1:1/user=admin&password=s3cret&channel=1&stream=0.sdp?real_stream", "rtsp://127.0.0.1:1/user=admin_password=s3cret_channel=1",
+        "rtsp://127.0.0.1:1/0/admin:s3cret/main", "rtsp://admin:s3cret@127.0.0.1:1/h264", "http://127.0.0.1:1/video.cgi?loginuse=admin&loginpas=s3cret",
+        "rtsp://127.0.0.1:1/live?pwd=a s3cret",
+    ])
+    func secrets(url: String) throws {
+        let bench = try Bench(url: url)
+        bench.recorder.start()
+        bench.wait(seconds: 3) { bench.sink.health.contains { $0.state == .waiting } }
+        try expectQuickStop(bench)
+        let gap = try #require(bench.sink.gaps.first)
+        #expect(gap.detail.contains("127.0.0.1:1/"))
+        #expect(bench.sink.health.contains { $0.lastError != nil })
+        #expect(!"\(bench.sink.gaps) \(bench.sink.health)".contains("s3cret"), "\(gap.detail)")
+    }
+
     @Test("A camera that accepts and says nothing is told from one that is not there")
     func silent() throws {
         let server = try SilentServer()

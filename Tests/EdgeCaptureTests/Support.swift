@@ -1,4 +1,4 @@
-import EdgeCapture
+@testable import EdgeCapture
 import Foundation
 import Logging
 import RecordingModel
@@ -22,6 +22,8 @@ struct MachineClocks: Clocks {
     }
 }
 
+struct JournalHasFailed: Error {}
+
 /// Does what the journal does with a closed segment, as far as capture can see: gives the file its name and counts on.
 final class CollectingSink: RecordingSink {
     struct State {
@@ -30,6 +32,8 @@ final class CollectingSink: RecordingSink {
         var health: [CameraHealth] = []
     }
     private let state = Mutex(State())
+    /// Throws for what it must not take.
+    let refuses = Atomic<Bool>(false)
     private let storage: any StorageIO
 
     init(storage: any StorageIO = RealStorage()) { self.storage = storage }
@@ -41,12 +45,18 @@ final class CollectingSink: RecordingSink {
     func nextSequence(for stream: StreamID) -> UInt64 { UInt64(segments.count) }
     func nextRun(for stream: StreamID) -> UInt64 { segments.last.map { $0.run + 1 } ?? 0 }
     func deliver(_ segment: ClosedSegment) throws {
+        if refuses.load(ordering: .relaxed) { throw JournalHasFailed() }
         let open = FilePath(segment.openPath)
         let sealed = open.removingLastComponent().appending(SegmentFiles.sealedName(segment.record.sequence))
         try storage.rename(open, to: sealed)
         state.withLock { $0.segments.append(segment.record) }
     }
-    func deliver(_ gap: GapRecord) throws { state.withLock { $0.gaps.append(gap) } }
+    func deliver(_ gap: GapRecord) throws {
+        gapsOffered.add(1, ordering: .relaxed)
+        if refuses.load(ordering: .relaxed) { throw JournalHasFailed() }
+        state.withLock { $0.gaps.append(gap) }
+    }
+    let gapsOffered = Atomic<Int>(0)
     func report(_ health: CameraHealth) { state.withLock { $0.health.append(health) } }
 
     /// Footage and gaps in order of time.
@@ -118,7 +128,10 @@ struct Bench {
     let recorder: CameraRecorder
     let directory: FilePath
 
-    init(url: String, storage: any StorageIO = RealStorage(), change: (inout CameraConfiguration) -> Void = { _ in }, scratch: Scratch? = nil) throws {
+    init(
+        url: String, storage: any StorageIO = RealStorage(), change: (inout CameraConfiguration) -> Void = { _ in }, scratch: Scratch? = nil,
+        script: ScriptedCamera.Script? = nil, limitBytes: Int64 = 4 << 30
+    ) throws {
         let scratch = try scratch ?? Scratch()
         let camera = try #require(CameraID("gate"))
         var configuration = CameraConfiguration(id: camera, url: url, segmentMilliseconds: 2_000, configVersion: "1")
@@ -128,9 +141,16 @@ struct Bench {
         directory = scratch.path.appending("segments").appending("gate").appending("main")
         var logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         logger.logLevel = .critical
-        recorder = CameraRecorder(
-            configuration: configuration, segmentsRoot: scratch.path.appending("segments"), storage: storage, sink: sink,
-            clocks: MachineClocks(), randomness: SeededRandomness(), logger: logger)
+        var context = RecorderContext(
+            configuration: configuration, stream: StreamID(camera: camera, kind: .main), directory: directory, storage: storage, sink: sink,
+            clocks: MachineClocks(), logger: logger)
+        context.segmentLimitBytes = limitBytes
+        if let script {
+            context.openSource = { configuration, stop throws(CaptureFailure) in
+                try ScriptedCamera(configuration, stop: stop, script: script)
+            }
+        }
+        recorder = CameraRecorder(context, randomness: SeededRandomness())
     }
 
     func path(_ record: SegmentRecord) -> String { directory.appending(SegmentFiles.sealedName(record.sequence)).string }

@@ -106,23 +106,22 @@ struct CrashTests {
         var nothing = Memory()
         live(bench, whole, &nothing)
         let calls = whole.journal
-        for death in calls.indices.filter({ calls[$0].hasPrefix(place) }).suffix(1).map({ $0 + 1 }) {
-            var second = 1
-            while true {
-                let bench = try JournalBench()
-                var memory = Memory()
-                live(bench, FaultyStorage(diesAt: death, losesUnsynced: true), &memory)
-                bench.clocks.reboot(as: "boot-between", afterMilliseconds: 1_000)
-                let storage = FaultyStorage(diesAt: second, losesUnsynced: second.isMultiple(of: 2))
-                let reopened = try? bench.open(storage)
-                if reopened != nil, !storage.isDead {
-                    reopened?.close()
-                    break
-                }
+        let death = try #require(calls.lastIndex { $0.hasPrefix(place) }, "no call is \(place): \(Set(calls))") + 1
+        var second = 1
+        while true {
+            let bench = try JournalBench()
+            var memory = Memory()
+            live(bench, FaultyStorage(diesAt: death, losesUnsynced: true), &memory)
+            bench.clocks.reboot(as: "boot-between", afterMilliseconds: 1_000)
+            let storage = FaultyStorage(diesAt: second, losesUnsynced: second.isMultiple(of: 2))
+            let reopened = try? bench.open(storage)
+            if reopened != nil, !storage.isDead {
                 reopened?.close()
-                try expectRecovered(bench, memory, "died at call \(death), and at \(second) of the recovery: \(storage.lastCall)")
-                second += 1
+                break
             }
+            reopened?.close()
+            try expectRecovered(bench, memory, "died at call \(death), and at \(second) of the recovery: \(storage.lastCall)")
+            second += 1
         }
     }
 }

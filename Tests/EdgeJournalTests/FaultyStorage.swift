@@ -5,6 +5,8 @@ import SystemPackage
 
 /// A disk that dies: from the N-th changing call on everything that changes something fails, as if the process were
 /// gone. With `losesUnsynced` it also forgets, at that moment, what was appended and not synced, as a power cut does.
+/// With an `undoing` seed it also undoes renames, creations and removals whose folders were not synced: in each folder
+/// a random number of the last ones.
 final class FaultyStorage: StorageIO {
     private struct State {
         var operations = 0
@@ -13,12 +15,27 @@ final class FaultyStorage: StorageIO {
         var calls: [(operation: String, path: FilePath)] = []
         /// Length up to which each file that was written to is synced.
         var synced: [String: Int64] = [:]
+        /// Changes of names that no sync of their folder has made durable, in order.
+        var names: [NameChange] = []
+    }
+    private enum NameChange {
+        case created(FilePath)
+        case renamed(FilePath, to: FilePath, over: [UInt8]?)
+        case removed(FilePath, content: [UInt8])
+
+        var path: FilePath {
+            switch self {
+            case .created(let path), .renamed(let path, _, _), .removed(let path, _): path
+            }
+        }
     }
     private let real = RealStorage()
     private let state: Mutex<State>
     private let losesUnsynced: Bool
+    private let seed: UInt64?
 
-    init(diesAt: Int = .max, losesUnsynced: Bool = false) {
+    init(diesAt: Int = .max, losesUnsynced: Bool = false, undoing seed: UInt64? = nil) {
+        self.seed = seed
         state = Mutex(State(diesAt: diesAt))
         self.losesUnsynced = losesUnsynced
     }
@@ -41,6 +58,7 @@ final class FaultyStorage: StorageIO {
             return state.isDead
         }
         if isDying, losesUnsynced { try forget() }
+        if isDying, let seed { undo(seed) }
         return !isDying
     }
 
@@ -56,21 +74,69 @@ final class FaultyStorage: StorageIO {
         }
     }
 
+    /// What cannot be undone any more lay in a folder that is gone.
+    private func undo(_ seed: UInt64) {
+        var random = SeededGenerator(state: seed)
+        var kept: [String: Int] = [:]
+        let names = state.withLock { $0.names }
+        for folder in Set(names.map { $0.path.removingLastComponent().string }).sorted() {
+            kept[folder] = Int.random(in: 0...names.filter { $0.path.removingLastComponent().string == folder }.count, using: &random)
+        }
+        var lost: [NameChange] = []
+        for change in names {
+            let folder = change.path.removingLastComponent().string
+            kept[folder, default: 0] -= 1
+            if kept[folder, default: 0] < 0 { lost.append(change) }
+        }
+        for change in lost.reversed() {
+            switch change {
+            case .created(let path): JournalBench.removeAll(path)
+            case .renamed(let path, let target, let content):
+                try? real.rename(target, to: path)
+                if let content { write(content, to: target) }
+            case .removed(let path, let content): write(content, to: path)
+            }
+        }
+    }
+
+    private func write(_ content: [UInt8], to path: FilePath) {
+        guard let file = try? real.openForAppending(path) else { return }
+        try? file.append(content)
+        try? file.close()
+    }
+
+    private func content(_ path: FilePath) throws -> [UInt8]? {
+        guard seed != nil, try real.size(path) != nil else { return nil }
+        let bytes = try real.read(path)
+        return Array(bytes.prefix(Int(state.withLock { $0.synced[path.string] } ?? Int64(bytes.count))))
+    }
+
+    private func changed(_ change: NameChange) { if seed != nil { state.withLock { $0.names.append(change) } } }
+
     private func guarded(_ operation: String, _ path: FilePath) throws {
         if try !step(operation, path) { throw StorageError(operation: operation, path: path, errno: .ioError) }
     }
 
     func makeDirectory(_ path: FilePath) throws {
         try guarded("makeDirectory", path)
+        var missing: [FilePath] = []
+        var folder = path
+        while try real.size(folder) == nil {
+            missing.append(folder)
+            folder.removeLastComponent()
+        }
         try real.makeDirectory(path)
+        for folder in missing.reversed() { changed(.created(folder)) }
     }
     func openForAppending(_ path: FilePath) throws -> any AppendingFile {
         try guarded("open", path)
+        if try real.size(path) == nil { changed(.created(path)) }
         return FaultyFile(file: try real.openForAppending(path), path: path, storage: self)
     }
     func openForReading(_ path: FilePath) throws -> any ReadingFile { try real.openForReading(path) }
     func rename(_ path: FilePath, to target: FilePath) throws {
         try guarded("rename", path)
+        changed(.renamed(path, to: target, over: try content(target)))
         try real.rename(path, to: target)
         state.withLock { state in
             if let length = state.synced.removeValue(forKey: path.string) { state.synced[target.string] = length }
@@ -79,9 +145,11 @@ final class FaultyStorage: StorageIO {
     func syncDirectory(_ path: FilePath) throws {
         try guarded("syncDirectory", path)
         try real.syncDirectory(path)
+        state.withLock { $0.names.removeAll { $0.path.removingLastComponent() == path } }
     }
     func remove(_ path: FilePath) throws {
         try guarded("remove", path)
+        if let content = try content(path) { changed(.removed(path, content: content)) }
         try real.remove(path)
         state.withLock { $0.synced[path.string] = nil }
     }

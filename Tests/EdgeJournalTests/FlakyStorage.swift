@@ -3,10 +3,13 @@ import StorageIO
 import Synchronization
 import SystemPackage
 
-/// A real disk on which one sync fails when it is told to.
+/// A real disk on which one sync fails when it is told to, and on which something may pass with each.
 final class FlakyStorage: StorageIO {
     private let real = RealStorage()
     private let prefix = Mutex<String?>(nil)
+    fileprivate let onSync: @Sendable () -> Void
+
+    init(onSync: @escaping @Sendable () -> Void = {}) { self.onSync = onSync }
 
     /// The next sync of a file whose name begins so fails.
     func failNextSync(of name: String) { prefix.withLock { $0 = name } }
@@ -23,7 +26,10 @@ final class FlakyStorage: StorageIO {
     func openForAppending(_ path: FilePath) throws -> any AppendingFile { FlakyFile(file: try real.openForAppending(path), path: path, storage: self) }
     func openForReading(_ path: FilePath) throws -> any ReadingFile { try real.openForReading(path) }
     func rename(_ path: FilePath, to target: FilePath) throws { try real.rename(path, to: target) }
-    func syncDirectory(_ path: FilePath) throws { try real.syncDirectory(path) }
+    func syncDirectory(_ path: FilePath) throws {
+        onSync()
+        try real.syncDirectory(path)
+    }
     func remove(_ path: FilePath) throws { try real.remove(path) }
     func list(_ path: FilePath) throws -> [String] { try real.list(path) }
     func size(_ path: FilePath) throws -> Int64? { try real.size(path) }
@@ -43,6 +49,7 @@ private final class FlakyFile: AppendingFile {
     func append(_ bytes: UnsafeRawBufferPointer) throws { try file.append(bytes) }
     func sync() throws {
         if storage.takesFailure(path) { throw StorageError(operation: "sync", path: path, errno: .ioError) }
+        storage.onSync()
         try file.sync()
     }
     func truncate(to length: Int64) throws { try file.truncate(to: length) }

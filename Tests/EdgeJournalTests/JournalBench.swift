@@ -104,10 +104,10 @@ final class JournalBench {
     }
 
     /// Writes a segment file and its side file as capture leaves them: whole and synced under the open name.
-    func write(_ stream: StreamID, _ sequence: UInt64, run: UInt64 = 0, fragments: Int = 3, through storage: any StorageIO = RealStorage()) throws -> ClosedSegment {
+    func write(_ stream: StreamID, _ sequence: UInt64, run: UInt64 = 0, fragments: Int = 3, through storage: any StorageIO = RealStorage(), at moment: Moment? = nil) throws -> ClosedSegment {
         let folder = path(stream, "").string
         try storage.makeDirectory(FilePath(folder))
-        let start = clocks.now()
+        let start = moment ?? clocks.now()
         let header = Array("init of \(stream)".utf8)
         let sideHeader = SideHeader(
             run: run, bootID: clocks.bootID, startBootMilliseconds: start.bootMilliseconds, startWall: start.wall, initBytes: Int64(header.count),
@@ -129,6 +129,7 @@ final class JournalBench {
             try file.sync()
             try file.close()
         }
+        try storage.syncDirectory(FilePath(folder))
         let duration = Int64(fragments) * 2_000
         return ClosedSegment(
             record: SegmentRecord(

@@ -19,5 +19,11 @@ import Testing
         #expect(report["duplicate_blobs"] as? Int == 0, "\(report)")
         #expect((report["unexplained_gap_seconds"] as? Double) == 0, "\(report)")
         #expect(report["verified"] as? Bool == true, "\(report)")
+        // The same, counted without the hub's code: nothing left over, nothing twice, nothing that is not of the node's log.
+        let inventory = try await hub.inventory()
+        #expect(inventory.rows == sealed && inventory.held == sealed && inventory.counted == sealed, "\(sealed) sealed: \(inventory)")
+        #expect(inventory.partials.isEmpty, "\(inventory)")
+        #expect(inventory.isExact && inventory.blobs == blobs, "\(inventory)")
+        #expect(try await node.status()["log_size"] as? Int == inventory.entries, "\(inventory)")
     }
 }

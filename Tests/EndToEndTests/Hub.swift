@@ -8,11 +8,14 @@ final class Hub {
     let peoplePort: Int
     let oneTimePassword: String
     private(set) var process: RunningProcess?
+    private var finishedLogs = ""
     /// SHA-256 of the pages' public key, as the hub says when it starts.
     private(set) var pin = ""
     private var password: String?
 
     var data: String { directory.path("hub") }
+    /// Everything that `serve` has logged, over all its runs.
+    var log: String { finishedLogs + (process?.errors ?? "") }
     var page: String { "https://127.0.0.1:\(peoplePort)/" }
 
     init(nodesPort: Int? = nil) async throws {
@@ -37,8 +40,10 @@ final class Hub {
     @discardableResult
     func stop() async throws -> (status: Int32, took: Duration) {
         guard let process else { throw TestFailure("the hub does not run") }
+        let result = try await process.stop()
+        finishedLogs += process.errors
         self.process = nil
-        return try await process.stop()
+        return result
     }
 
     /// - Parameter port: another port that leads here, for a link that fails.
@@ -55,6 +60,57 @@ final class Hub {
 
     func segmentCount() async throws -> Int {
         (try await report()["segments_on_hub"] as? Int) ?? 0
+    }
+
+    /// A counter or gauge of the hub, summed over its labels; 0 when there is none.
+    func metric(_ name: String) async throws -> Double {
+        let text = try await runSuccessfully("/usr/bin/curl", ["-sS", "-k", "--fail-with-body", page + "metrics"]).output
+        return text.split(separator: "\n").filter { $0.hasPrefix(name) && $0.dropFirst(name.utf8.count).first.map { " {".contains($0) } == true }
+            .reduce(0) { $0 + (Double($1.split(separator: " ").last ?? "") ?? 0) }
+    }
+
+    /// What the catalogue and the folders say, counted without the hub's own code.
+    func inventory() async throws -> Inventory {
+        let script = """
+            import json, pathlib, sqlite3, sys
+            root = pathlib.Path(sys.argv[1])
+            db = sqlite3.connect(f"file:{root}/catalogue.sqlite?mode=ro", uri=True)
+            one = lambda sql: db.execute(sql).fetchone()[0]
+            files = {p.name: p.stat().st_size for p in (root / "blobs").rglob("*") if p.is_file()}
+            held = dict(db.execute("SELECT sha256, bytes FROM segments WHERE held = 1"))
+            print(json.dumps({
+                "rows": one("SELECT COUNT(*) FROM segments"), "held": one("SELECT COUNT(*) FROM segments WHERE held = 1"),
+                "counted": one("SELECT COALESCE(SUM(held_segments), 0) FROM nodes"),
+                "entries": sum(p.read_bytes().count(b"\\n") for p in (root / "logs").rglob("entries-*.jsonl")),
+                "partials": sorted(p.name for p in (root / "partials").iterdir()), "blobs": len(files),
+                "stray": sorted(files.items() - held.items()), "missing": sorted(held.items() - files.items())}))
+            """
+        let outcome = try await runSuccessfully("/usr/bin/python3", ["-c", script, data])
+        return try JSONDecoder().decode(Inventory.self, from: Data(outcome.output.utf8))
+    }
+
+    struct Inventory: Decodable {
+        /// Rows of segments, those held, and how many the node's row counts.
+        var rows, held, counted: Int
+        /// Lines of all logs.
+        var entries: Int
+        var partials: [String]
+        var blobs: Int
+        private var stray: [Pair]
+        private var missing: [Pair]
+
+        /// Whether the blobs are exactly the contents that are held, each with its length.
+        var isExact: Bool { stray.isEmpty && missing.isEmpty }
+
+        private struct Pair: Decodable {
+            var name: String
+            var bytes: Int
+            init(from decoder: any Decoder) throws {
+                var container = try decoder.unkeyedContainer()
+                name = try container.decode(String.self)
+                bytes = try container.decode(Int.self)
+            }
+        }
     }
 
     /// Makes the first user's password a lasting one, over the API.

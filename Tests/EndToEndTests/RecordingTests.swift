@@ -23,12 +23,15 @@ extension EndToEnd {
         try await expectEverythingHome(node, hub)
 
         let maintainer = try await Maintainer(signedInTo: hub)
+        try await expectToolsSaySo(maintainer, node, cameras: ["gate", "yard"], began: began)
         for (camera, tap) in [("gate", "gate.h264"), ("yard", "yard.h265")] {
             let file = try await maintainer.get(camera, from: began.addingTimeInterval(-60), to: Date().addingTimeInterval(60))
             let comparison = try await cameras.compare(tap, with: file)
             #expect(comparison["identical"] as? Bool == true, "\(camera): \(comparison)")
             #expect((comparison["frames_received"] as? Int ?? 0) > 200, "\(camera): \(comparison)")
+            try await expectVerifiable(file, maintainer, node)
         }
+        try await expectPlaysElsewhere(hub, maintainer, cameras: ["gate", "yard"], began: began)
         #expect(try await hub.stop().status == 0)
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import NodeIdentity
+import RecordingModel
 import TestSupport
 import Testing
 
@@ -48,7 +49,9 @@ extension EndToEnd {
         let hub = try await Hub()
         try await hub.start()
         let node = try await Node(cameras: ["gate": "test:pattern"], segmentSeconds: 2)
-        try await node.enrol(try await hub.joinToken("north"))
+        let line = try await hub.joinToken("north")
+        let rightKey = try #require(JoinToken(line: line)).hubKeyHash
+        try await node.enrol(line)
         try node.start()
         _ = try await eventually("a segment on the right hub", within: .seconds(60)) { try await hub.segmentCount() >= 1 ? true : nil }
         try await node.stop()
@@ -61,8 +64,18 @@ extension EndToEnd {
         try await node.stop()
         let sync = try await node.edge("sync", ["--timeout", "5"], within: .seconds(30))
         #expect(!sync.succeeded, "the node took another hub for its own")
-        #expect((sync.errors + sync.output).lowercased().contains("key"), "the sentence must say why: \(sync.errors)\(sync.output)")
+        // This very sentence: a hub that was called and did not know the node also speaks of a key.
+        let sentence = "the hub shows another key than \(rightKey.fingerprint); nothing was sent"
+        #expect(sync.errors.contains(sentence), "\(sync.errors)\(sync.output)")
+        #expect(node.log.contains(sentence), "\(node.log.suffix(2000))")
+        #expect(!impostor.log.contains("/sync/v1/"), "the other hub was called: \(impostor.log)")
+        #expect(try await impostor.metric("fieldpost_ingest_bytes_total") == 0)
         #expect(try await impostor.segmentCount() == 0)
+        // A call of a stranger is in that log: here is one.
+        var guess = try #require(JoinToken(line: try await impostor.joinToken("guess")))
+        guess.secret = String(repeating: "5a", count: 16)
+        #expect(!(try await Node(cameras: ["gate": "test:pattern"]).edge("enrol", [guess.line]).succeeded))
+        _ = try await eventually("the stranger's call in the log", within: .seconds(5)) { impostor.log.contains("/sync/v1/enrol") ? true : nil }
         try await impostor.stop()
 
         try await hub.start()
@@ -93,12 +106,18 @@ extension EndToEnd {
             #expect(late.errors.contains("expired"), "\(late.errors)")
         }
 
-        var elsewhere = try #require(JoinToken(line: try await hub.joinToken("west")))
-        let other = try await Hub()
-        elsewhere.port = other.nodesPort
-        try await other.start()
+        // The secret is good at the hub that answers, and only the key in the token is another's.
+        let west = try await hub.joinToken("west")
+        var elsewhere = try #require(JoinToken(line: west))
+        let otherKey = try #require(JoinToken(line: try await Hub().joinToken("other"))).hubKeyHash
+        elsewhere.hubKeyHash = otherKey
+        let callsBefore = hub.log
         let wrong = try await second.edge("enrol", [try elsewhere.line])
         #expect(!wrong.succeeded, "the secret went to a hub with another key")
+        #expect(wrong.errors.contains("the hub shows another key than \(otherKey.fingerprint); nothing was sent"), "\(wrong.errors)")
+        #expect(hub.log == callsBefore, "the hub was called: \(hub.log.dropFirst(callsBefore.count))")
+        // Another node uses that secret up: it could not, had it been sent and taken.
+        try await Node(cameras: ["gate": "test:pattern"]).enrol(west)
 
         // None of it spoiled the node: a good token still works.
         try await second.enrol(try await hub.joinToken("east"))

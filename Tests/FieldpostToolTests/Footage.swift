@@ -16,8 +16,8 @@ func must<Value>(_ value: Value?) throws -> Value {
 /// Real footage: what ffmpeg makes of a test pattern and a tone, cut into segments as a node does, and a log over
 /// them with a node's identity and a hub's cosignature.
 struct Footage {
-    let contents: [(record: SegmentRecord, bytes: [UInt8])]
-    let bundle: ProofBundle
+    var contents: [(record: SegmentRecord, bytes: [UInt8])]
+    var bundle: ProofBundle
     static let start: Int64 = 1_795_219_200_000
 
     /// Two runs, 20 s apart: the first of two segments, the second of one. With `settings` the second run's camera
@@ -85,19 +85,41 @@ struct Footage {
         return ProofBundle(node: node, log: log, hubKey: hub.verifier.text, checkpoints: [signed], keys: [proven[0]], segments: Array(proven.dropFirst()))
     }
 
-    /// Joins the segments as `get` does, with the proof beside the file.
-    func join(to path: String) async throws {
+    /// What somebody knows who signed in to this footage's hub.
+    var known: KnownKeys { KnownKeys(hubs: [hub]) }
+    var hub: KnownHub {
+        KnownHub(url: "https://hub.example:8443", hub: HubID(keyHash: .sha256([1])), hubKey: bundle.hubKey, nodes: [.init(node: bundle.node, name: "north")])
+    }
+
+    /// The same bytes under other records, proven anew.
+    mutating func change(_ change: (inout [SegmentRecord]) -> Void) throws {
+        var records = contents.map(\.record)
+        change(&records)
+        contents = zip(records, contents).map { ($0, $1.bytes) }
+        bundle = try Self.prove(records, cosigned: true)
+    }
+
+    /// Joins the segments as `get` does, with the proof beside the file. A forger may choose which and in what order.
+    @discardableResult
+    func join(to path: String, order: [Int] = [0, 1, 2], lasting milliseconds: Int64 = 26_000) async throws -> FootageProof {
         var file = try JoinedFile(path: path, initSHA256: contents[0].record.initSHA256)
-        for (record, bytes) in contents {
+        for (record, bytes) in order.map({ contents[$0] }) {
             try await file.append(record) { take in
                 // Odd pieces, as a network brings them.
                 for start in stride(from: 0, to: bytes.count, by: 777) { try take(ByteBuffer(bytes: bytes[start..<min(start + 777, bytes.count)])) }
             }
         }
         let proof = FootageProof(
-            nodeName: "north", camera: contents[0].record.stream.camera, fromUnixMilliseconds: Self.start, toUnixMilliseconds: Self.start + 60_000,
+            nodeName: "north", camera: contents[0].record.stream.camera, fromUnixMilliseconds: Self.start, toUnixMilliseconds: Self.start + milliseconds,
             initBytes: file.initBytes, parts: file.parts, gaps: [], bundle: bundle)
-        try JSONEncoder().encode(proof).write(to: URL(fileURLWithPath: FootageProof.path(for: path)))
+        try proof.write(beside: path)
         try file.finish()
+        return proof
+    }
+}
+
+extension FootageProof {
+    func write(beside path: String) throws {
+        try JSONEncoder().encode(self).write(to: URL(fileURLWithPath: Self.path(for: path)))
     }
 }

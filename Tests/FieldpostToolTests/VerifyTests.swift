@@ -9,6 +9,8 @@ import Testing
 @Suite struct VerifyTests {
     private func check(_ path: String, _ known: KnownKeys = KnownKeys()) -> Report { FootageCheck(known: known).check(path) }
 
+    private func check(_ path: String, of footage: Footage) -> Report { check(path, footage.known) }
+
     @Test func aJoinedFileIsIntactWithItsGaps() async throws {
         let folder = try TemporaryDirectory()
         let footage = try await Footage(in: folder.path)
@@ -16,6 +18,10 @@ import Testing
         try await footage.join(to: path)
         let report = check(path, KnownKeys(node: footage.bundle.node, hubKey: NoteKey(text: footage.bundle.hubKey)))
         #expect(report.verdict == .intactWithGaps)
+        #expect(report.missing.isEmpty)
+        #expect(report.camera == footage.contents[0].record.stream.camera)
+        #expect(report.fromUnixMilliseconds == Footage.start)
+        #expect(report.toUnixMilliseconds == Footage.start + 26_000)
         #expect(report.segments == 3)
         #expect(report.gaps.count == 1)
         #expect(report.isNodeExpected)
@@ -60,7 +66,7 @@ import Testing
         let footage = try await Footage(in: folder.path, cosigned: false)
         let path = folder.path + "/joined.mp4"
         try await footage.join(to: path)
-        #expect(check(path).verdict == .unwitnessed)
+        #expect(check(path, of: footage).verdict == .unwitnessed)
         let stranger = try #require(NodeID(String(repeating: "12", count: 32)))
         #expect(check(path, KnownKeys(node: stranger)).verdict == .unknownKey)
 
@@ -87,7 +93,7 @@ import Testing
             var proof = original
             change(&proof)
             try JSONEncoder().encode(proof).write(to: URL(fileURLWithPath: proofPath))
-            return check(path).verdict
+            return check(path, of: footage).verdict
         }
         #expect(try verdict { $0.parts.swapAt(0, 1) } == .altered)
         #expect(try verdict { _ = $0.parts.removeLast() } == .altered)
@@ -103,40 +109,11 @@ import Testing
         let path = folder.path + "/segment.mp4"
         try Data(footage.contents[1].bytes).write(to: URL(fileURLWithPath: path))
         try JSONEncoder().encode(footage.bundle).write(to: URL(fileURLWithPath: FootageProof.path(for: path)))
-        #expect(check(path).verdict == .intact)
-        #expect(try FolderCheck(known: KnownKeys()).check(folder.path).contains { $0.verdict == .intact })
+        #expect(check(path, of: footage).verdict == .intact)
+        #expect(check(path).verdict == .unknownKey)
+        #expect(try FolderCheck(known: footage.known).check(folder.path).contains { $0.verdict == .intact })
+        #expect(try !FolderCheck(known: KnownKeys()).check(folder.path).contains { $0.verdict.isGood })
         try Data(footage.contents[1].bytes.dropLast()).write(to: URL(fileURLWithPath: path))
         #expect(check(path).verdict == .altered)
-    }
-}
-
-@Suite struct WordsTests {
-    @Test(arguments: [
-        ("2026-11-21T08:30:00Z", 1_795_249_800_000), ("2026-11-21T08:30:00.250Z", 1_795_249_800_250), ("2026-11-21T13:30:00+05:00", 1_795_249_800_000),
-        ("2026-11-21 08:30:00", 1_795_249_800_000), ("2026-11-21T08:30", 1_795_249_800_000), ("2026-11-21T08:30Z", 1_795_249_800_000),
-    ] as [(String, Int64)])
-    func timesAreReadAsUTCUnlessTheyCarryAnOffset(text: String, expected: Int64) {
-        #expect(Words.milliseconds(text) == expected)
-    }
-
-    @Test(arguments: ["", "yesterday", "2026-13-01T00:00:00Z", "1795249800", "2026-11-21"])
-    func whatIsNoTimeIsRefused(text: String) {
-        #expect(Words.milliseconds(text) == nil)
-    }
-
-    @Test func laterFilesGetANumberBeforeTheirEnding() {
-        #expect(Get.name("a.b/clip.mp4", part: 0) == "a.b/clip.mp4")
-        #expect(Get.name("a.b/clip.mp4", part: 1) == "a.b/clip-2.mp4")
-        #expect(Get.name("a.b/clip", part: 2) == "a.b/clip-3")
-    }
-
-    @Test(arguments: ["http://hub", "hub:8443", "https://", "https://hub/path", "https://user@hub", "https://hub?x"])
-    func anAddressThatIsNoHubIsRefused(text: String) {
-        #expect(throws: Failure.self) { try HubAddress(text) }
-    }
-
-    @Test func aHubsAddressIsKeptInOneForm() throws {
-        #expect(try HubAddress("https://hub.example/").url == "https://hub.example:443")
-        #expect(try HubAddress("https://127.0.0.1:8443").host == "127.0.0.1")
     }
 }

@@ -16,6 +16,8 @@ struct SmallStore: ReviewStore {
     static let day: Int64 = 1_795_219_200_000  // 2026-11-21
     static let now = day + 12 * 3_600_000
 
+    let hub = HubID(keyHash: .sha256([7]))
+    let hubKey: NoteKey
     let node: NodeID
     let camera: CameraID
     var name = "north <b>gate</b>"
@@ -23,6 +25,7 @@ struct SmallStore: ReviewStore {
     var records: [SegmentRecord] = []
 
     init() throws {
+        hubKey = try must(NoteSigner(name: "hub.example", algorithm: .cosignature)).verifier
         node = try must(NodeID(String(repeating: "ab", count: 32)))
         camera = try must(CameraID("yard"))
         for (sequence, run, start) in [(0, 0, Int64(0)), (1, 0, 60_004), (2, 1, 300_000)] as [(UInt64, UInt64, Int64)] {
@@ -66,14 +69,19 @@ struct SmallStore: ReviewStore {
             spans: Timeline.tile(spans, from: from, to: to), segments: held.map { PlayableSegment(record: $0, logIndex: $0.sequence) })
     }
 
-    func segment(_ hash: ContentHash, node: NodeID, camera: CameraID) async throws -> PlayableSegment? {
+    func segment(_ hash: ContentHash, node: NodeID, camera: CameraID, within window: Range<Int64>?) async throws -> PlayableSegment? {
         guard node == self.node, camera == self.camera else { return nil }
-        return records.first { $0.sha256 == hash }.map { PlayableSegment(record: $0, logIndex: $0.sequence) }
+        return records.first { record in
+            record.sha256 == hash && window.map { record.startUnixMilliseconds < $0.upperBound && record.endUnixMilliseconds > $0.lowerBound } ?? true
+        }.map { PlayableSegment(record: $0, logIndex: $0.sequence) }
     }
 
     func blob(_ hash: ContentHash) async throws -> (any ReadingFile)? { contents[hash].map { MemoryFile($0) } }
 
-    func proof(node: NodeID, segments: [SegmentID]) async throws -> ProofBundle? { nil }
+    func proof(node: NodeID, segments: [SegmentID]) async throws -> ProofBundle? {
+        guard node == self.node, segments.allSatisfy({ id in records.contains { $0.id == id } }), let log = LogID(String(repeating: "0f", count: 16)) else { return nil }
+        return ProofBundle(node: node, log: log, hubKey: hubKey.text, checkpoints: [], keys: [], segments: [])
+    }
 }
 
 final class MemoryFile: ReadingFile {
@@ -95,8 +103,9 @@ func must<Value>(_ value: Value?) throws -> Value {
 
 /// The service over the small store, with a clock that the test turns.
 struct Bench: Sendable {
-    let store: SmallStore
+    var store: SmallStore
     let accounts: Accounts
+    let database: DatabaseQueue
     let clock = Clock()
     final class Clock: Sendable {
         let time = Mutex(SmallStore.now)
@@ -110,16 +119,19 @@ struct Bench: Sendable {
         var migrator = DatabaseMigrator()
         Accounts.registerMigrations(&migrator)
         try migrator.migrate(queue)
+        database = queue
         accounts = Accounts(catalogue: queue, cost: ScryptCost(rounds: 16))
     }
 
-    func run(_ body: @Sendable (any TestClientProtocol) async throws -> Void) async throws {
+    /// - Parameter setup: `.router` asks without a network and from nowhere, `.live` over a socket from this machine.
+    func run(_ setup: TestingSetup = .router, _ body: @Sendable (any TestClientProtocol) async throws -> Void) async throws {
         let clock = clock
-        let configuration = ReviewConfiguration(
+        var configuration = ReviewConfiguration(
             host: "127.0.0.1", port: 0, certificateChainPEM: nil, privateKeyPEM: nil, nowUnixMilliseconds: { clock.now })
+        configuration.metricsText = { "# TYPE fieldpost_pushes counter\nfieldpost_pushes 3\n" }
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        try await makeReviewApplication(store: store, accounts: accounts, configuration: configuration, logger: logger).test(.router, body)
+        try await makeReviewApplication(store: store, accounts: accounts, configuration: configuration, logger: logger).test(setup, body)
     }
 
     /// A user with a password of their own, and a bearer token.

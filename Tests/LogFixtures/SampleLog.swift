@@ -108,7 +108,7 @@ extension SegmentRecord {
         return SegmentRecord(
             stream: stream, sequence: sequence, run: 0, bootID: "boot", startBootMilliseconds: Int64(sequence) * 60_000,
             endBootMilliseconds: Int64(sequence + 1) * 60_000, startWall: Moment.sample(milliseconds: 0).wall, bytes: bytes,
-            sha256: sha256 ?? .sha256([UInt8(truncatingIfNeeded: sequence)]), fragmentRoot: MerkleTree.emptyRoot, fragmentCount: 30, initBytes: 800, initSHA256: MerkleTree.emptyRoot,
+            sha256: sha256 ?? .sha256([UInt8(truncatingIfNeeded: sequence)]), fragmentRoot: MerkleTree.emptyRoot, fragmentCount: 30, initBytes: min(800, bytes), initSHA256: MerkleTree.emptyRoot,
             codecs: "avc1.42c01e", widthPixels: 640, heightPixels: 360, mediaStartTicks90k: 0, mediaDurationTicks90k: 5_400_000, frames: 900, drops: 0,
             end: .length, configVersion: "c1")
     }

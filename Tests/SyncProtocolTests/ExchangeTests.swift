@@ -24,7 +24,7 @@ import Testing
         let wire = try node.push()
         let taken = wire.prefix(cut ?? wire.count)
         switch try hub.push(taken, isWhole: taken.count == wire.count) {
-        case .success(let reply): try node.machine.pushAnswered(reply)
+        case .success(let reply): try node.machine.pushAnswered(reply, nowMilliseconds: 0)
         case .failure(let problem): throw problem
         case nil: node.machine.disconnected()
         }
@@ -126,7 +126,7 @@ import Testing
             }
             let reply = try #require(try hub.push(wire, isWhole: true)).get()
             #expect(reply.refusals.map(\.reason) == [.wrongHash])
-            try node.machine.pushAnswered(reply)
+            try node.machine.pushAnswered(reply, nowMilliseconds: 0)
             #expect((node.machine.setAside[bad] != nil) == (attempt == 3))
         }
         #expect(hub.stored.count == 1)
@@ -190,16 +190,50 @@ import Testing
         #expect(node.machine.statement == nil)
     }
 
-    @Test("A push ends after its time, at a segment's border, and the next one goes on")
+    @Test("A push ends after its time, within a segment too, and the next one goes on at the byte")
     func timeLimit() throws {
         var (node, hub) = try pair([Array(repeating: 1, count: 500), Array(repeating: 2, count: 500)])
+        try contact(&node, &hub, cutAfter: 0)
         try node.machine.helloAnswered(try hub.hello(node.log.node, node.log.log), rootAtSize: node.root)
-        #expect(node.machine.nextStep(logSize: 0, nowMilliseconds: 0) == .needWork)
+        let batch = FrameCoding.encode(.entries(try EntryBatch(start: 0, lines: node.log.lines, checkpoint: node.log.checkpoints[0]).encoded()))
+        var wire = batch
+        node.machine.sentEntries(upTo: 3)
+        #expect(node.machine.nextStep(logSize: 3, nowMilliseconds: 0) == .needWork)
         node.machine.offer(node.work)
-        guard case .data = node.machine.nextStep(logSize: 0, nowMilliseconds: 0) else { Issue.record("no data"); return }
-        for _ in 0..<8 { node.machine.sentData(count: 64) }
-        guard case .end = node.machine.nextStep(logSize: 0, nowMilliseconds: 40_000) else { Issue.record("the segment is not finished"); return }
-        node.machine.sentEnd()
-        #expect(node.machine.nextStep(logSize: 0, nowMilliseconds: 40_000) == .finish)
+        guard case .data(let work, 0, let count) = node.machine.nextStep(logSize: 3, nowMilliseconds: 0) else { Issue.record("no data"); return }
+        wire += FrameCoding.encode(.data(segment: work.segment, offset: 0, bytes: Array(repeating: 1, count: count)))
+        node.machine.sentData(count: count)
+        #expect(node.machine.nextStep(logSize: 3, nowMilliseconds: 40_000) == .finish)
+        try node.machine.pushAnswered(try #require(try hub.push(wire, isWhole: true)).get(), nowMilliseconds: 40_000)
+        _ = node.machine.nextStep(logSize: 3, nowMilliseconds: 40_000)
+        node.machine.offer(node.work)
+        guard case .data(_, let offset, _) = node.machine.nextStep(logSize: 3, nowMilliseconds: 40_000) else { Issue.record("no data"); return }
+        #expect(offset == Int64(count))
+    }
+
+    @Test("Numbers that would overflow are refused, not added", arguments: [UInt64.max, UInt64.max - 1, 1 << 60])
+    func overflow(start: UInt64) throws {
+        let (node, original) = try pair([[1]])
+        var hub = original
+        _ = try hub.hello(node.log.node, node.log.log)
+        let batch = try EntryBatch(start: start, lines: node.log.lines, checkpoint: node.log.checkpoints[0]).encoded()
+        guard case .failure(let problem) = try #require(try hub.push(FrameCoding.encode(.entries(batch)), isWhole: true)) else { Issue.record("taken"); return }
+        #expect(problem.status == 400)
+    }
+
+    @Test("An entry whose times or lengths cannot be is no entry, whoever signed it")
+    func implausible() throws {
+        for change: (inout SegmentRecord) -> Void in [
+            { $0.startBootMilliseconds = .min }, { $0.endBootMilliseconds = -1 }, { $0.startWall.unixMilliseconds = .max }, { $0.bytes = -1 },
+            { $0.bytes = 1 << 40 }, { $0.initBytes = $0.bytes + 1 }, { $0.sequence = .max }, { $0.frames = -1 }, { $0.mediaDurationTicks90k = .min },
+        ] {
+            var log = try SampleLog()
+            var record = try SegmentRecord.sample(sequence: 0)
+            change(&record)
+            try log.append(.segment(record))
+            let checkpoint = try log.seal()
+            var verifier = LogVerifier(node: log.node, log: log.log)
+            #expect(throws: LogFault.malformedEntry(index: 1)) { try verifier.append(log.lines, from: 0, leadingTo: checkpoint) }
+        }
     }
 }

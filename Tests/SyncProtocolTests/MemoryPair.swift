@@ -83,7 +83,7 @@ struct MemoryHub {
         self.verifier = verifier
         return HelloReply(
             version: 1, hubUnixMilliseconds: 0, logSize: verifier.size, logRoot: verifier.root, statement: try statement(), partials: partialList(),
-            wants: [], grant: Grant(bytes: 1 << 30, seconds: 30))
+            grant: Grant(bytes: 1 << 30, seconds: 30))
     }
 
     /// Takes the bytes of a push, which may end anywhere. Nil when they do: the answer is lost with the connection.

@@ -54,7 +54,8 @@ import TestSupport
             let token = try hub.token("north", pin: .sha256([1]))
             let error = await #expect(throws: SyncError.self) { try await enrol(with: token, identity: source.identity) }
             guard case .otherHubKey? = error else { Issue.record("\(String(describing: error))"); return }
-            // The token is still good, so the secret was not used.
+            // The secret is good here: a hub that had got it would list the node now.
+            #expect(try await hub.store.nodeSummaries().isEmpty)
             _ = try await enrol(with: hub.token("north"), identity: source.identity)
             var endpoint = hub.endpoint()
             endpoint.hub = HubID(keyHash: .sha256([2]))
@@ -136,11 +137,12 @@ import TestSupport
             await #expect(throws: SyncError.self) { try await hub.service(source, port: proxy.port).syncOnce() }
             // The node knows of the cut before the hub has read what was in flight.
             let deadline = ContinuousClock.now + .seconds(20)
-            while try (hub.store.partials(source.sample.node, source.log).first?.offset ?? 0) < 100_000, .now < deadline { await Task.yield() }
+            while try (hub.store.partials(source.sample.node, source.log).first?.offset ?? 0) == 0, .now < deadline { await Task.yield() }
         }
         try await LoopbackHub.with(directory: directory, identity: identity, signer: signer) { hub in
             let before = try hub.store.partials(source.sample.node, source.log).first?.offset ?? 0
-            #expect(before > 50_000)
+            // A reset discards what the hub had not read, so how much is left differs.
+            #expect(before > 0)
             let sync = try hub.service(source, sessions: SessionCounter(startingAt: 100))
             try await sync.syncOnce()
             #expect(source.isCovered)

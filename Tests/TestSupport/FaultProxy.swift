@@ -31,6 +31,8 @@ public final class FaultProxy: Sendable {
         var accepted = 0
         var forwardedOutward = 0
         var isPaused = false
+        /// The link goes silent when so many more bytes have passed outward.
+        var stallAfter: Int?
         var isStopped = false
     }
 
@@ -73,6 +75,14 @@ public final class FaultProxy: Sendable {
     /// While paused nothing is forwarded, and connections stay up: a link that has gone silent.
     public func pause() { state.update { $0.isPaused = true } }
     public func resume() { state.update { $0.isPaused = false } }
+    public var isPaused: Bool { state.value.isPaused }
+
+    /// Pauses by itself when so many more bytes have gone outward: in the middle of whatever is being sent then.
+    public func pause(afterBytes count: Int) { state.update { $0.stallAfter = count } }
+
+    public func waitForPause(within limit: Duration) async throws {
+        _ = try await state.wait(for: "the link's silence", within: limit) { $0.isPaused ? true : nil }
+    }
 
     public func dropConnections() {
         state.update { state in
@@ -131,10 +141,14 @@ public final class FaultProxy: Sendable {
             while state.value.isPaused, !state.value.isStopped { usleep(5_000) }
             let allowed = allowance(of: count, direction)
             var sent = 0
-            while sent < allowed.bytes {
-                let written = buffer[sent..<allowed.bytes].withUnsafeBytes { send(to, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-                if written <= 0 { break }
-                sent += written
+            for end in [min(allowed.bytes, bytesBeforeStall(of: allowed.bytes, direction)), allowed.bytes] {
+                while state.value.isPaused, !state.value.isStopped { usleep(5_000) }
+                while sent < end {
+                    let written = buffer[sent..<end].withUnsafeBytes { send(to, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+                    if written <= 0 { break }
+                    sent += written
+                }
+                if sent == end, end < allowed.bytes { pause() }
             }
             if allowed.isCut {
                 dropConnections()
@@ -144,6 +158,15 @@ public final class FaultProxy: Sendable {
         }
         shutdown(to, Int32(SHUT_WR))
         shutdown(from, Int32(SHUT_RD))
+    }
+
+    /// How many of these bytes still pass before the link goes silent.
+    private func bytesBeforeStall(of count: Int, _ direction: Direction) -> Int {
+        state.update { state in
+            guard direction == .outward, let left = state.stallAfter else { return count }
+            state.stallAfter = left > count ? left - count : nil
+            return min(left, count)
+        }
     }
 
     /// How many of these bytes still pass before the next cut.

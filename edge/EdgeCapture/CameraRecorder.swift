@@ -20,17 +20,22 @@ package final class CameraRecorder: Sendable {
     /// - Parameters:
     ///   - segmentsRoot: `segments` in the node's data directory.
     ///   - randomness: spreads reconnects, so that cameras do not come back in step.
-    package init(
+    package convenience init(
         configuration: CameraConfiguration, segmentsRoot: FilePath, storage: any StorageIO, sink: any RecordingSink, clocks: any Clocks,
         randomness: any RandomNumberGenerator & Sendable, logger: Logger
     ) {
         let stream = StreamID(camera: configuration.id, kind: .main)
         var logger = logger
         logger[metadataKey: "camera"] = "\(configuration.id)"
-        context = RecorderContext(
+        let context = RecorderContext(
             configuration: configuration, stream: stream,
             directory: segmentsRoot.appending(stream.camera.description).appending(stream.kind.rawValue), storage: storage, sink: sink,
             clocks: clocks, logger: logger)
+        self.init(context, randomness: randomness)
+    }
+
+    init(_ context: RecorderContext, randomness: any RandomNumberGenerator & Sendable) {
+        self.context = context
         self.randomness = Mutex(randomness)
     }
 

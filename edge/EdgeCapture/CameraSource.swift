@@ -10,9 +10,12 @@ protocol CameraSource: AnyObject {
     func select(_ streams: [Int])
     /// Fills the packet; blocks for at most `milliseconds`, then throws.
     func read(into packet: borrowing Packet, milliseconds: Int) throws(CaptureFailure) -> SourceEvent
+    /// Has `body` called, within `read`, about every half second that it waits for a camera; nil ends that.
+    func onWait(_ body: (() -> Void)?)
 }
 
 enum CameraSources {
+    @Sendable
     static func open(_ configuration: CameraConfiguration, stop: StopSignal) throws(CaptureFailure) -> any CameraSource {
         switch configuration.scheme {
         case "test": try TestSource(configuration, stop: stop)

@@ -25,11 +25,17 @@ final class DemuxedSource: CameraSource {
 
     func select(_ streams: [Int]) { demuxer.discard(streamsOtherThan: streams) }
 
+    func onWait(_ body: (() -> Void)?) { stop.interrupt.onWait(body) }
+
     func read(into packet: borrowing Packet, milliseconds: Int) throws(CaptureFailure) -> SourceEvent {
+        // One deadline for the whole read, however often the demuxer has nothing yet.
+        let deadline = monotonicNanoseconds() + Int64(milliseconds) * 1_000_000
         while true {
             let outcome: TransferOutcome
+            let left = (deadline - monotonicNanoseconds()) / 1_000_000
             do throws(LibAVError) {
-                outcome = try demuxer.read(into: packet, milliseconds: milliseconds)
+                guard left > 0 else { throw LibAVError(code: LibAVError.timedOut, operation: "read from the camera", interruption: .timedOut) }
+                outcome = try demuxer.read(into: packet, milliseconds: Int(left))
             } catch {
                 throw CaptureFailure(error, whileOpening: false)
             }
@@ -44,8 +50,11 @@ final class DemuxedSource: CameraSource {
     }
 
     private func pace(_ packet: borrowing Packet) throws(CaptureFailure) {
-        guard pacer != nil, let time = packet.decodeTime ?? packet.presentationTime, packet.streamIndex < streams.count else { return }
-        try pacer?.wait(forMedia: streams[packet.streamIndex].timeBase.rescale(time, to: Self.nanoseconds), stop: stop)
+        let index = packet.streamIndex
+        guard pacer != nil, let time = packet.decodeTime ?? packet.presentationTime, let stream = streams.first(where: { $0.index == index }),
+            let nanoseconds = stream.timeBase.rescale(time, to: Self.nanoseconds)
+        else { return }
+        try pacer?.wait(forMedia: nanoseconds, stop: stop)
     }
 
     /// Only the protocols and formats that the scheme needs: a playlist from the network must not open a file.

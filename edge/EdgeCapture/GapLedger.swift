@@ -10,12 +10,14 @@ final class GapLedger {
     private static let waitingLimit = 100
 
     private let context: RecorderContext
+    let gate: SinkGate
     private(set) var accountedUntil: Int64
     private var open: (cause: GapCause, detail: String)?
     private var waiting: [GapRecord] = []
 
     init(_ context: RecorderContext, start: Moment) {
         self.context = context
+        gate = SinkGate(context)
         accountedUntil = start.bootMilliseconds
         open = (.starting, "the recorder started and waits for the camera's first key frame")
     }
@@ -41,12 +43,19 @@ final class GapLedger {
     /// To be called at least every few seconds while no footage comes.
     func tick(_ now: Moment) {
         if now.bootMilliseconds - accountedUntil >= Self.pieceMilliseconds { write(until: now.bootMilliseconds, now) }
+        retry(now)
+    }
+
+    /// Offers again what the sink refused.
+    func retry(_ now: Moment) {
+        if !waiting.isEmpty { deliver(now) }
     }
 
     /// The recorder ends here.
     func close(_ now: Moment) {
         write(until: now.bootMilliseconds, now)
         open = nil
+        deliver(now, isLast: true)
     }
 
     private func write(until end: Int64, _ now: Moment) {
@@ -60,7 +69,7 @@ final class GapLedger {
                     detail: open.detail))
             accountedUntil += length
         }
-        deliver()
+        deliver(now)
     }
 
     private func append(_ gap: GapRecord) {
@@ -73,15 +82,7 @@ final class GapLedger {
         }
     }
 
-    private func deliver() {
-        while let gap = waiting.first {
-            do {
-                try context.sink.deliver(gap)
-                waiting.removeFirst()
-            } catch {
-                context.logger.error("a gap could not be written; it is kept and tried again", metadata: ["error": "\(error)"])
-                return
-            }
-        }
+    private func deliver(_ now: Moment, isLast: Bool = false) {
+        while let gap = waiting.first, gate.deliver(gap, now, isLast: isLast) { waiting.removeFirst() }
     }
 }

@@ -14,6 +14,8 @@ struct MediaTimeline {
     private let source: Rational
     private let target: Rational
     private let jumpTicks: Int64
+    /// More is on no timeline: centuries of a 90 kHz clock.
+    private static let limitTicks: Int64 = 1 << 56
     /// The timestamp, in ticks of the target, that is 0 on the timeline; nil until a packet of the run had one.
     private(set) var origin: Int64?
     private var lastRaw: Int64?
@@ -26,12 +28,12 @@ struct MediaTimeline {
         target = Rational(1, timescale)
         jumpTicks = Self.jumpSeconds * Int64(timescale)
         self.origin = origin
-        lastDuration = typicalDuration
+        lastDuration = min(max(1, typicalDuration), jumpTicks)
     }
 
     /// Nil when the timestamps jumped. A packet from before the origin gets a negative time.
     mutating func place(_ packet: borrowing Packet) -> Placement? {
-        let stamp = (packet.decodeTime ?? packet.presentationTime).map { source.rescale($0, to: target) }
+        let stamp = (packet.decodeTime ?? packet.presentationTime).flatMap { source.rescale($0, to: target) }
         let expected = last < 0 ? 0 : last + lastDuration
         if origin == nil { origin = stamp.map { $0 - expected } }
         // Some RTSP servers send the first picture without a time.
@@ -40,13 +42,17 @@ struct MediaTimeline {
             return Placement(decodeTime: expected, compositionOffset: 0)
         }
         if let lastRaw, abs(raw - lastRaw) > jumpTicks { return nil }
+        // `rescale` bounds both, so that neither this nor what follows overflows.
         let wanted = raw - origin
+        guard wanted.magnitude < Self.limitTicks.magnitude else { return nil }
         if wanted < 0, last < 0 { return Placement(decodeTime: wanted, compositionOffset: 0) }
         let decodeTime = max(wanted, last + 1)
-        if last >= 0, decodeTime - last > 1 { lastDuration = decodeTime - last }
+        if last >= 0, decodeTime - last > 1 { lastDuration = min(decodeTime - last, jumpTicks) }
         lastRaw = raw
         last = decodeTime
-        let presentation = packet.presentationTime.map { source.rescale($0, to: target) - origin } ?? decodeTime
-        return Placement(decodeTime: decodeTime, compositionOffset: Int32(clamping: presentation - decodeTime))
+        let presentation = packet.presentationTime.flatMap { source.rescale($0, to: target) }.map { $0 - origin } ?? decodeTime
+        let offset = presentation - decodeTime
+        // No picture is shown that long before or after it is decoded: one of the two times is none.
+        return Placement(decodeTime: decodeTime, compositionOffset: offset.magnitude > jumpTicks.magnitude ? 0 : Int32(clamping: offset))
     }
 }

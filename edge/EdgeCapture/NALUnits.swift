@@ -34,13 +34,30 @@ enum AnnexB {
         return end
     }
 
+    /// Whether the first slice is of a picture that decoding may begin with; nil when there is no slice.
+    static func firstPicture(_ bytes: UnsafeRawBufferPointer, _ codec: Codec) -> Bool? {
+        var start = nextStartCode(bytes, from: 0) + 3
+        while start < bytes.count {
+            // Only the type is looked at: the slice, which is nearly all of the packet, is not searched.
+            if codec == .h264 {
+                let type = bytes[start] & 0x1f
+                if (1...5).contains(type) { return type == 5 }
+            } else {
+                let type = bytes[start] >> 1 & 0x3f
+                if type < 32 { return (16...23).contains(type) }
+            }
+            start = nextStartCode(bytes, from: start) + 3
+        }
+        return nil
+    }
+
     /// Appends the units behind 4-byte lengths: every unit, in the order that it came in. SEI that nobody here
     /// knows stays, since it may be the camera's signature.
     static func appendLengthPrefixed(_ bytes: UnsafeRawBufferPointer, to arena: inout ByteArena) {
         // A start code of 3 bytes becomes a length of 4, and a unit has at least one byte.
         arena.reserve(bytes.count + bytes.count / 4 + 8)
         forEachUnit(bytes) { unit in
-            arena.append(UInt32(unit.count))
+            arena.append(UInt32(clamping: unit.count))
             arena.append(unit)
             return true
         }
@@ -55,9 +72,17 @@ struct ParameterWatch {
     private var current: [UInt8] = []
     private var found: [UInt8] = []
     private var kindsFound = 0
+    /// Of the pictures, where only they tell it: with MJPEG.
+    private var pictureSize: [Int]
+
+    enum Change {
+        case configuration([UInt8])
+        case size(widthPixels: Int, heightPixels: Int)
+    }
 
     init(_ parameters: CodecParameters) {
         codec = parameters.codec
+        pictureSize = [parameters.widthPixels, parameters.heightPixels]
         isAnnexB = (codec == .h264 || codec == .h265) && !parameters.isLengthPrefixed
         adopt(parameters)
     }
@@ -75,18 +100,27 @@ struct ParameterWatch {
     /// A muxer needs these to describe the stream at all.
     var isComplete: Bool { !current.isEmpty || codec == .motionJPEG || codec == .av1 }
 
-    /// The new configuration, when the packet brings another one than the current.
-    mutating func change(in packet: borrowing Packet) -> [UInt8]? {
+    /// What the packet brings that is another than the current.
+    mutating func change(in packet: borrowing Packet) -> Change? {
+        if codec == .motionJPEG { return sizeChange(in: packet) }
         let attached = packet.newExtradata
         if isAnnexB {
             guard packet.isKey else { return nil }
             collect(packet.bytes)
             // One picture parameter set alone says nothing about the size, and some cameras repeat only that.
             guard kindsFound == (codec == .h264 ? 2 : 3), found != current else { return nil }
-            return found
+            return .configuration(found)
         }
         guard !attached.isEmpty, !attached.elementsEqual(current) else { return nil }
-        return Array(attached)
+        return .configuration(Array(attached))
+    }
+
+    private mutating func sizeChange(in packet: borrowing Packet) -> Change? {
+        guard let size = JPEG.size(packet.bytes), pictureSize != [size.widthPixels, size.heightPixels] else { return nil }
+        // Of two fields each is a JPEG of half the height.
+        if pictureSize == [size.widthPixels, size.heightPixels * 2] { return nil }
+        pictureSize = [size.widthPixels, size.heightPixels]
+        return .size(widthPixels: size.widthPixels, heightPixels: size.heightPixels)
     }
 
     private mutating func collect(_ bytes: UnsafeRawBufferPointer) {

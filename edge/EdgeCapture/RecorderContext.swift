@@ -13,6 +13,10 @@ struct RecorderContext: Sendable {
     var sink: any RecordingSink
     var clocks: any Clocks
     var logger: Logger
+    /// Replaced by tests, which have cameras that do as they are told.
+    var openSource: @Sendable (CameraConfiguration, StopSignal) throws(CaptureFailure) -> any CameraSource = CameraSources.open
+    /// No segment file is larger.
+    var segmentLimitBytes: Int64 = 4 << 30
 
     func fault(_ error: any Error) -> StorageFault {
         let isFull = (error as? StorageError)?.isNoSpace ?? false

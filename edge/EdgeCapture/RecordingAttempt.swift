@@ -13,6 +13,7 @@ final class RecordingAttempt {
     private var tracks: SourceTracks
     private let source: any CameraSource
     private var watch: ParameterWatch
+    private var units: AccessUnits?
     private var video: CodecParameters
     private var run: RunRecorder?
     private var videoTimeline: MediaTimeline?
@@ -20,8 +21,13 @@ final class RecordingAttempt {
     private var audioTimescale: Int32?
     private var waitingSince: Int64
     private var lastVideoNanoseconds: Int64
+    private var lastKeyNanoseconds: Int64
     private var videoPackets = 0
-    private(set) var hasRecorded = false
+    private var firstRecordedNanoseconds: Int64?
+    var hasRecorded: Bool { firstRecordedNanoseconds != nil }
+
+    /// From the first picture that was recorded to the last one.
+    var recordedMilliseconds: Int64 { firstRecordedNanoseconds.map { (lastVideoNanoseconds - $0) / 1_000_000 } ?? 0 }
 
     /// Opens the camera.
     init(
@@ -32,20 +38,24 @@ final class RecordingAttempt {
         self.health = health
         self.fragments = fragments
         self.stop = stop
-        source = try CameraSources.open(context.configuration, stop: stop)
+        source = try context.openSource(context.configuration, stop)
         tracks = try SourceTracks(source.streams, audio: context.configuration.audio)
         source.select(tracks.indexes)
         video = tracks.video.parameters
         watch = ParameterWatch(video)
+        units = tracks.isAnnexB ? AccessUnits(video.codec) : nil
         let now = context.clocks.now()
         waitingSince = now.bootNanoseconds
         lastVideoNanoseconds = now.bootNanoseconds
+        lastKeyNanoseconds = now.bootNanoseconds
         health.health.connects += 1
         if let note = tracks.note { context.logger.notice("\(note)") }
     }
 
     /// Records until the camera, the disk or a request ends it.
     func record() -> CaptureFailure {
+        source.onWait { [weak self] in self?.whileWaiting() }
+        defer { source.onWait(nil) }
         let ended: CaptureFailure
         do throws(CaptureFailure) {
             let packet = try makePacket()
@@ -55,6 +65,14 @@ final class RecordingAttempt {
         }
         endRun(ended == .stopped ? .stopped : .cameraLost, ended)
         return ended
+    }
+
+    /// Within a read. A fault is kept by the segment, and met with the next packet or at the end.
+    private func whileWaiting() {
+        let now = context.clocks.now()
+        if run == nil { ledger.tick(now) } else { ledger.retry(now) }
+        try? run?.syncIfDue(now, isWaiting: true)
+        health.tick(now)
     }
 
     private func readOne(_ packet: borrowing Packet) throws(CaptureFailure) {
@@ -71,42 +89,56 @@ final class RecordingAttempt {
         } else if packet.streamIndex == tracks.audio?.index {
             handleAudio(packet)
         }
+        do throws(StorageFault) { try run?.syncIfDue(now, isWaiting: false) } catch { try abandonRun(error, now) }
         try checkProgress(now)
         health.tick(now)
     }
 
     private func handleVideo(_ packet: borrowing Packet, _ now: Moment) throws(CaptureFailure) {
         videoPackets += 1
+        switch try units?.join(packet) {
+        case .picture, nil: break
+        case .held: return
+        case .tooMuch: return countDrop()
+        }
+        guard packet.byteCount <= FragmentWriter.packetLimitBytes else { return countDrop() }
         lastVideoNanoseconds = now.bootNanoseconds
-        if let extradata = watch.change(in: packet) { try adopt(extradata, packet) }
+        if packet.isKey { lastKeyNanoseconds = now.bootNanoseconds }
+        if let change = watch.change(in: packet) { try adopt(change, packet) }
         if run == nil { try beginRun(packet, now) }
         guard run != nil else { return }
         guard let place = videoTimeline?.place(packet) else {
             endRun(.discontinuity, .failed(.cameraLost, "the camera's timestamps jumped"))
             try beginRun(packet, now)
-            if run != nil, let place = videoTimeline?.place(packet) { add(packet, place, now) }
+            if run != nil, let place = videoTimeline?.place(packet) { try add(packet, place, now) }
             return
         }
-        add(packet, place, now)
+        try add(packet, place, now)
     }
 
-    private func add(_ packet: borrowing Packet, _ place: MediaTimeline.Placement, _ now: Moment) {
+    private func add(_ packet: borrowing Packet, _ place: MediaTimeline.Placement, _ now: Moment) throws(CaptureFailure) {
         do throws(StorageFault) {
             try run?.addVideo(packet, isAnnexB: tracks.isAnnexB, at: place, now: now)
-            hasRecorded = true
+            if firstRecordedNanoseconds == nil { firstRecordedNanoseconds = now.bootNanoseconds }
         } catch {
-            run?.abandon(now)
-            run = nil
-            waitingSince = now.bootNanoseconds
-            storageFailed(error, now)
+            try abandonRun(error, now)
         }
+    }
+
+    /// Goes on with a new file, unless nobody would seal it.
+    private func abandonRun(_ fault: StorageFault, _ now: Moment) throws(CaptureFailure) {
+        run?.abandon(now)
+        run = nil
+        waitingSince = now.bootNanoseconds
+        storageFailed(fault, now)
+        if let refusal = ledger.gate.refusal { throw .failed(.diskFault, refusal) }
     }
 
     private func handleAudio(_ packet: borrowing Packet) {
         guard let run, let audio = tracks.audio, let timescale = audioTimescale, let origin = videoTimeline?.origin else { return }
         if audioTimeline == nil {
             // Sound counts from the same instant as the picture.
-            let start = Rational(1, InitSegment.videoTimescale).rescale(origin, to: Rational(1, timescale))
+            guard let start = Rational(1, InitSegment.videoTimescale).rescale(origin, to: Rational(1, timescale)) else { return countDrop() }
             audioTimeline = MediaTimeline(source: audio.timeBase, timescale: timescale, origin: start, typicalDuration: tracks.audioFrameTicks)
         }
         guard let place = audioTimeline?.place(packet) else {
@@ -119,10 +151,14 @@ final class RecordingAttempt {
     }
 
     /// The stream's parameters are others than those of the run under way, or than the camera announced.
-    private func adopt(_ extradata: [UInt8], _ packet: borrowing Packet) throws(CaptureFailure) {
+    private func adopt(_ change: ParameterWatch.Change, _ packet: borrowing Packet) throws(CaptureFailure) {
         endRun(.parametersChanged, .failed(.cameraLost, "the camera changed its video parameters"))
         do throws(LibAVError) {
-            video = try video.replacing(extradata: extradata, keyFrame: packet.bytes)
+            video =
+                switch change {
+                case .configuration(let extradata): try video.replacing(extradata: extradata, keyFrame: packet.bytes)
+                case .size(let widthPixels, let heightPixels): try video.replacing(widthPixels: widthPixels, heightPixels: heightPixels)
+                }
         } catch {
             throw CaptureFailure(error, whileOpening: false)
         }
@@ -132,7 +168,8 @@ final class RecordingAttempt {
     private func beginRun(_ packet: borrowing Packet, _ now: Moment) throws(CaptureFailure) {
         guard packet.isKey, watch.isComplete else { return }
         let timeBase = tracks.video.timeBase
-        let frame = packet.duration.map { timeBase.rescale($0, to: Rational(1, InitSegment.videoTimescale)) } ?? 3_000
+        let announced = packet.duration.flatMap { timeBase.rescale($0, to: Rational(1, InitSegment.videoTimescale)) }
+        let frame = min(max(1, announced ?? 3_000), Int64(InitSegment.videoTimescale))
         let initSegment: InitSegment
         do throws(LibAVError) {
             initSegment = try InitSegment(streams: [video] + (tracks.audio.map { [$0.parameters] } ?? []))
@@ -180,10 +217,14 @@ final class RecordingAttempt {
             if now.bootNanoseconds - lastVideoNanoseconds > Int64(context.configuration.stallTimeoutMilliseconds) * 1_000_000 {
                 throw .failed(.cameraLost, "no picture for \(context.configuration.stallTimeoutMilliseconds) ms")
             }
-            return
+            if run?.isTooLarge == true { throw .failed(.noKeyFrame, "the segment is full and no key frame came to begin the next one") }
+            ledger.retry(now)
+        } else {
+            ledger.tick(now)
         }
-        ledger.tick(now)
-        if now.bootNanoseconds - waitingSince > Int64(context.configuration.noKeyFrameTimeoutMilliseconds) * 1_000_000 {
+        // A run without key frames would never be sealed.
+        let since = run == nil ? waitingSince : lastKeyNanoseconds
+        if now.bootNanoseconds - since > Int64(context.configuration.noKeyFrameTimeoutMilliseconds) * 1_000_000 {
             throw .failed(.noKeyFrame, "no key frame for \(context.configuration.noKeyFrameTimeoutMilliseconds) ms")
         }
     }

@@ -11,6 +11,8 @@ final class RecordingSupervisor {
     private let health: HealthReporter
     private let fragments = FragmentWriter()
     private var backoff: Backoff
+    /// A camera that is lost again sooner is no camera that is back.
+    private static let steadyMilliseconds: Int64 = 30_000
 
     init(_ context: RecorderContext, stop: StopSignal, randomness: any RandomNumberGenerator & Sendable) {
         self.context = context
@@ -24,12 +26,18 @@ final class RecordingSupervisor {
     func run() {
         var lastError: String?
         while !stop.isSet {
+            if let refusal = ledger.gate.refusal {
+                lastError = refusal
+                hold(refusal)
+                continue
+            }
             health.enter(.connecting, now: context.clocks.now(), lastError: lastError)
-            let (failure, hasRecorded) = attempt()
+            let (failure, recordedMilliseconds) = attempt()
             guard case .failed(let cause, let detail) = failure, !stop.isSet else { break }
             let now = context.clocks.now()
             lastError = detail
-            if hasRecorded { backoff.reset() } else { ledger.learned(cause, detail, now) }
+            if recordedMilliseconds == nil { ledger.learned(cause, detail, now) }
+            if (recordedMilliseconds ?? 0) >= Self.steadyMilliseconds { backoff.reset() }
             let pause = backoff.next()
             context.logger.warning(
                 "camera not recorded", metadata: ["cause": "\(cause.rawValue)", "detail": "\(detail)", "retryMilliseconds": "\(pause)"])
@@ -41,16 +49,25 @@ final class RecordingSupervisor {
         health.enter(.stopped, now: now, lastError: lastError)
     }
 
-    private func attempt() -> (CaptureFailure, hasRecorded: Bool) {
+    /// The sink refuses: nothing is opened, and only the gap is told.
+    private func hold(_ refusal: String) {
+        let now = context.clocks.now()
+        ledger.learned(.diskFault, refusal, now)
+        health.enter(.waiting, now: now, lastError: refusal)
+        wait(milliseconds: 1_000)
+    }
+
+    private func attempt() -> (CaptureFailure, recordedMilliseconds: Int64?) {
         do throws(CaptureFailure) {
             do { try context.storage.makeDirectory(context.directory) } catch {
                 let fault = context.fault(error)
                 throw .failed(fault.cause, fault.detail)
             }
             let attempt = try RecordingAttempt(context, ledger: ledger, health: health, fragments: fragments, stop: stop)
-            return (attempt.record(), attempt.hasRecorded)
+            let failure = attempt.record()
+            return (failure, attempt.hasRecorded ? attempt.recordedMilliseconds : nil)
         } catch {
-            return (error, false)
+            return (error, nil)
         }
     }
 

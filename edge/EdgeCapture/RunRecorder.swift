@@ -26,6 +26,7 @@ final class RunRecorder {
     private var mediaStart: Int64 = 0
     private var drops = 0
     private var lastSyncNanoseconds: Int64
+    private var segmentOpenedNanoseconds: Int64
     private var lastArrivalNanoseconds: Int64
 
     /// The first segment is opened with the first fragment: by then it is known when the run began.
@@ -43,6 +44,7 @@ final class RunRecorder {
         number = context.sink.nextRun(for: context.stream)
         lastSyncNanoseconds = now.bootNanoseconds
         lastArrivalNanoseconds = now.bootNanoseconds
+        segmentOpenedNanoseconds = now.bootNanoseconds
         segmentClock = SegmentClock(startNanoseconds: now.bootNanoseconds)
     }
 
@@ -53,13 +55,34 @@ final class RunRecorder {
         // FFmpeg keeps back what came while it learned the streams, and hands it out in a burst: the picture that was
         // kept the shortest tells best when the first one arrived.
         if !hasBegun { segmentClock = segmentClock.startingNoLater(than: now.bootNanoseconds, mediaTicks: place.decodeTime) }
-        let mustCut = packet.isKey && place.decodeTime - mediaStart >= segmentTicks
+        let mustCut = packet.isKey && isLongEnough(place.decodeTime, now)
         if mustCut || fragments.mustFlush(decodeTime: place.decodeTime, isKey: packet.isKey, byteCount: packet.byteCount) {
             try flush(nextDecodeTime: place.decodeTime, now)
             if mustCut { try cut(mediaTime: place.decodeTime, now) }
         }
         fragments.addVideo(packet.bytes, isAnnexB: isAnnexB, isKey: packet.isKey, at: place)
-        if now.bootNanoseconds - lastSyncNanoseconds >= Self.syncNanoseconds { try sync(now) }
+    }
+
+    /// A camera whose timestamps hardly advance must not fill one file for ever.
+    private func isLongEnough(_ decodeTime: Int64, _ now: Moment) -> Bool {
+        decodeTime - mediaStart >= segmentTicks
+            || now.bootNanoseconds - segmentOpenedNanoseconds >= 2 * SegmentClock.nanoseconds(segmentTicks)
+            || bytes >= context.segmentLimitBytes / 4 * 3
+    }
+
+    private var bytes: Int64 { segment?.complete.bytes ?? 0 }
+
+    /// No key frame came in time to cut the segment; what is left is more than a fragment may have.
+    var isTooLarge: Bool { bytes >= context.segmentLimitBytes / 32 * 31 }
+
+    /// To be called with every packet, and while none comes.
+    func syncIfDue(_ now: Moment, isWaiting: Bool) throws(StorageFault) {
+        guard let segment, segment.hasUnsynced else { return }
+        // While waiting the next call may be a while off.
+        let limit = isWaiting ? Self.syncNanoseconds - 1_000_000_000 : Self.syncNanoseconds
+        guard now.bootNanoseconds - lastSyncNanoseconds >= limit else { return }
+        do { try segment.sync() } catch { throw context.fault(error) }
+        lastSyncNanoseconds = now.bootNanoseconds
     }
 
     /// False when the packet had to be dropped.
@@ -72,7 +95,7 @@ final class RunRecorder {
     func finish(_ end: SegmentEnd, _ now: Moment) -> StorageFault? {
         do throws(StorageFault) {
             try flush(nextDecodeTime: nil, now)
-            let lastFrame = fragments.typicalVideoDuration * 100_000 / 9
+            let lastFrame = SegmentClock.nanoseconds(fragments.typicalVideoDuration)
             try seal(end, observedEndNanoseconds: lastArrivalNanoseconds + lastFrame, now)
             return nil
         } catch {
@@ -81,16 +104,22 @@ final class RunRecorder {
         }
     }
 
-    /// After a fault of the disk: seals what is verified, forgets the rest.
+    /// After a fault of the disk: seals what is verified. What cannot be sealed stays under its open name: the next
+    /// start's recovery seals every open file that has a side file.
     func abandon(_ now: Moment) {
         guard let segment else { return }
         self.segment = nil
-        guard let progress = segment.salvage() else { return }
         do throws(StorageFault) {
-            try deliver(segment, progress, .storageFault, endNanoseconds: segmentClock.end(mediaTicks: progress.durationTicks, observed: nil))
+            switch segment.salvage() {
+            case .verified(let progress):
+                try deliver(segment, progress, .storageFault, endNanoseconds: segmentClock.end(mediaTicks: progress.durationTicks, observed: nil))
+            case .left(let progress):
+                ledger.recorded(until: segmentClock.end(mediaTicks: progress.durationTicks, observed: nil) / 1_000_000)
+                context.logger.error("a segment is left for recovery", metadata: ["path": "\(segment.openPath)"])
+            case .nothing: break
+            }
         } catch {
-            segment.discard()
-            context.logger.error("a segment could not be sealed after a disk fault", metadata: ["error": "\(error.detail)"])
+            context.logger.error("a segment could not be sealed; it is left for recovery", metadata: ["error": "\(error.detail)"])
         }
     }
 
@@ -112,12 +141,6 @@ final class RunRecorder {
         // Only now, when there is a file to hold the footage.
         ledger.footageBegins(at: segmentClock.startNanoseconds / 1_000_000, now)
         hasBegun = true
-    }
-
-    private func sync(_ now: Moment) throws(StorageFault) {
-        guard let segment, segment.hasUnsynced else { return }
-        do { try segment.sync() } catch { throw context.fault(error) }
-        lastSyncNanoseconds = now.bootNanoseconds
     }
 
     private func cut(mediaTime: Int64, _ now: Moment) throws(StorageFault) {
@@ -153,15 +176,15 @@ final class RunRecorder {
             initBytes: header.initBytes, initSHA256: header.initSHA256, codecs: header.codecs, widthPixels: widthPixels,
             heightPixels: heightPixels, mediaStartTicks90k: header.mediaStartTicks90k, mediaDurationTicks90k: progress.durationTicks,
             frames: progress.frames, drops: drops, end: end, configVersion: header.configVersion)
-        do {
-            try context.sink.deliver(ClosedSegment(record: record, openPath: segment.openPath.string, sidePath: segment.sidePath.string))
-        } catch {
-            throw context.fault(error)
-        }
+        // Also when it is refused: the files are there, and recovery will say so.
         ledger.recorded(until: record.endBootMilliseconds)
+        try ledger.gate.deliver(ClosedSegment(record: record, openPath: segment.openPath.string, sidePath: segment.sidePath.string))
     }
 
     private func openSegment(_ now: Moment) throws(StorageFault) -> SegmentWriter {
+        ledger.retry(now)
+        if let refusal = ledger.gate.refusal { throw StorageFault(cause: .diskFault, detail: refusal) }
+        segmentOpenedNanoseconds = now.bootNanoseconds
         let startMilliseconds = segmentClock.startNanoseconds / 1_000_000
         let header = SideHeader(
             run: number, bootID: context.clocks.bootID, startBootMilliseconds: startMilliseconds,

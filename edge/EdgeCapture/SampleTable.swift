@@ -27,15 +27,16 @@ struct SampleTable {
     mutating func append(decodeTime: Int64, size: Int, flags: UInt32, compositionOffset: Int32) {
         if samples.isEmpty { firstDecodeTime = decodeTime } else { settleLast(nextDecodeTime: decodeTime) }
         lastDecodeTime = decodeTime
-        samples.append(Sample(duration: 0, size: UInt32(size), flags: flags, compositionOffset: compositionOffset))
+        samples.append(Sample(duration: 0, size: UInt32(clamping: size), flags: flags, compositionOffset: compositionOffset))
     }
 
     /// Gives the last sample its duration; nil when nothing follows.
     mutating func settleLast(nextDecodeTime: Int64?) {
         guard !samples.isEmpty else { return }
-        let duration = max(1, nextDecodeTime.map { $0 - lastDecodeTime } ?? typicalDuration)
-        samples[samples.count - 1].duration = UInt32(clamping: duration)
-        typicalDuration = duration
+        let ticks = nextDecodeTime.map { $0 - lastDecodeTime } ?? typicalDuration
+        let duration = UInt32(clamping: max(1, ticks))
+        samples[samples.count - 1].duration = duration
+        typicalDuration = Int64(duration)
     }
 
     mutating func removeAll() { samples.removeAll(keepingCapacity: true) }

@@ -32,7 +32,7 @@ final class SegmentWriter {
     private(set) var complete: Progress
     private var synced: Progress?
     /// A failed sync is final: a second try would succeed and prove nothing.
-    private var syncFailed = false
+    private var syncFailure: (any Error)?
     private var directorySynced = false
 
     init(storage: any StorageIO, directory: FilePath, sequence: UInt64, header: SideHeader, initBytes: [UInt8]) throws {
@@ -61,11 +61,15 @@ final class SegmentWriter {
         complete = Progress(bytes: Int64(initBytes.count), sideBytes: Int64(line.count), hash: hash)
     }
 
-    /// A file in the way is one that could neither be sealed nor removed. It is kept under a name that nobody uses.
+    /// A file in the way is one that could neither be cut nor removed. It is kept, under a name that recovery knows.
     private static func setAside(_ open: FilePath, _ side: FilePath, storage: any StorageIO, at milliseconds: Int64) throws {
-        for path in [open, side] where try storage.size(path) != nil {
-            try storage.rename(path, to: FilePath("\(path.string).aside-\(milliseconds)"))
-        }
+        let paths = try [open, side].filter { try storage.size($0) != nil }
+        guard !paths.isEmpty else { return }
+        var mark = milliseconds
+        func aside(_ path: FilePath) -> FilePath { FilePath("\(path.string).aside-\(mark)") }
+        // Another boot's file may have the same one.
+        while try [open, side].contains(where: { try storage.size(aside($0)) != nil }) { mark += 1 }
+        for path in paths { try storage.rename(path, to: aside(path)) }
     }
 
     func append(_ fragment: UnsafeRawBufferPointer, summary: FragmentWriter.Summary) throws {
@@ -90,12 +94,13 @@ final class SegmentWriter {
     var hasUnsynced: Bool { complete.fragmentCount > synced?.fragmentCount ?? 0 }
 
     func sync() throws {
+        if let syncFailure { throw syncFailure }
         do {
             try data.sync()
             try side.sync()
             if !directorySynced { try storage.syncDirectory(directory) }
         } catch {
-            syncFailed = true
+            syncFailure = error
             throw error
         }
         directorySynced = true
@@ -108,19 +113,28 @@ final class SegmentWriter {
         try? side.close()
     }
 
-    /// After an error: cuts both files back to what is verified, and says what that is.
-    /// Nil when nothing is; the files are removed then.
-    func salvage() -> Progress? {
-        if !syncFailed, complete.fragmentCount > 0, (try? cut(to: complete)) != nil, (try? sync()) != nil {
+    enum Salvage {
+        /// The files hold just this.
+        case verified(Progress)
+        /// They hold this and more, which could not be cut off: recovery will.
+        case left(Progress)
+        /// There was nothing, and the files are removed.
+        case nothing
+    }
+
+    /// After an error: cuts both files back to what is verified. What was synced is never removed.
+    func salvage() -> Salvage {
+        if syncFailure == nil, complete.fragmentCount > 0, (try? cut(to: complete)) != nil, (try? sync()) != nil {
             close()
-            return complete
+            return .verified(complete)
         }
-        if let synced, synced.fragmentCount > 0, (try? cut(to: synced)) != nil {
-            close()
-            return synced
+        guard let synced, synced.fragmentCount > 0 else {
+            discard()
+            return .nothing
         }
-        discard()
-        return nil
+        let isCut = (try? cut(to: synced)) != nil
+        close()
+        return isCut ? .verified(synced) : .left(synced)
     }
 
     /// A segment without a fragment uses no sequence number and leaves no file.

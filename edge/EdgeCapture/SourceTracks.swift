@@ -48,7 +48,8 @@ struct SourceTracks {
     }
 
     private static func isCopied(_ parameters: CodecParameters) -> Bool {
-        switch parameters.codec {
+        guard (1_000...768_000).contains(parameters.sampleRateHertz) else { return false }
+        return switch parameters.codec {
         case .opus: true
         // Without its configuration AAC comes with ADTS headers, which MP4 does not know.
         case .aac: !parameters.extradata.isEmpty

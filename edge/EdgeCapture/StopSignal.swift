@@ -24,6 +24,7 @@ struct Pacer {
     private static let jumpNanoseconds: Int64 = 10_000_000_000
     private var mediaToClock: Int64?
 
+    /// - Parameter nanoseconds: as `rescale` gives it, so that nothing here overflows.
     mutating func wait(forMedia nanoseconds: Int64, stop: StopSignal) throws(CaptureFailure) {
         let now = monotonicNanoseconds()
         guard let offset = mediaToClock, abs(nanoseconds + offset - now) < Self.jumpNanoseconds else {

@@ -35,6 +35,8 @@ final class TestSource: CameraSource {
     }
 
     func select(_ streams: [Int]) {}
+    /// It never waits longer than a frame lasts.
+    func onWait(_ body: (() -> Void)?) {}
 
     func read(into packet: borrowing Packet, milliseconds: Int) throws(CaptureFailure) -> SourceEvent {
         // From the frame's number, not from the frame before: the rate stays exact.

@@ -11,47 +11,42 @@ final class CheckpointFile {
         var offset: Int64
         var length: Int
     }
-    /// What opening found, for the scan of the log to compare with; dropped afterwards.
-    private(set) var opened: [Checkpoint] = []
     private(set) var positions: [Position] = []
     private(set) var last: Checkpoint?
     private let path: FilePath
     private let storage: any StorageIO
     private var length: Int64 = 0
     private var file: (any AppendingFile)?
+    private var isNameDurable = false
 
-    /// A year of one checkpoint a minute is about 160 MB.
-    static let byteLimit = 1 << 30
-
-    /// Opens the file if it is there; cuts off a torn last record.
+    /// Opens the file if it is there; cuts off a torn last record. A year of one checkpoint a minute is about 160 MB on
+    /// disk and 13 MB here.
     /// - Throws: `LogStore.Damage` for a whole record that is no checkpoint of this log, or out of order.
     init(_ path: FilePath, log: LogID, storage: any StorageIO) throws {
         self.path = path
         self.storage = storage
-        guard try storage.size(path) != nil else { return }
-        let bytes = try storage.read(path, limitBytes: Self.byteLimit)
-        var isReading = true
-        while isReading {
-            switch LogFolder.checkpoint(in: bytes, at: Int(length)) {
-            case .checkpoint(let signed, let end):
+        guard var reader = try reader() else { return }
+        while true {
+            switch try reader.next() {
+            case .checkpoint(let signed, let length):
                 guard signed.checkpoint.log == log, signed.checkpoint.size > last?.size ?? 0 else {
                     throw LogStore.Damage(description: "the checkpoint of size \(signed.checkpoint.size) is out of order")
                 }
-                opened.append(signed.checkpoint)
-                add(signed, length: end - Int(length))
+                add(signed, length: length)
             case .malformed: throw LogStore.Damage(description: "a stored checkpoint cannot be read, after size \(last?.size ?? 0)")
             case .torn:
                 let file = try storage.openForAppending(path)
                 try file.truncate(to: length)
                 try file.sync()
                 try file.close()
-                isReading = false
-            case .end: isReading = false
+                return
+            case .end: return
             }
         }
     }
 
-    func forgetRoots() { opened = [] }
+    /// Reads the stored checkpoints from the first on; nil when there are none.
+    func reader() throws -> CheckpointReader? { try CheckpointReader(path, storage: storage) }
 
     private func add(_ signed: SignedCheckpoint, length: Int) {
         positions.append(Position(size: signed.checkpoint.size, offset: self.length, length: length))
@@ -78,10 +73,11 @@ final class CheckpointFile {
 
     private func writable() throws -> any AppendingFile {
         if let file { return file }
-        let isNew = try storage.size(path) == nil
         let opened = try storage.openForAppending(path)
         if opened.length != length { try opened.truncate(to: length) }
-        if isNew { try storage.syncDirectory(path.removingLastComponent()) }
+        // Also for a file that is there: whoever made it may have died before its name was durable.
+        if !isNameDurable { try storage.syncDirectory(path.removingLastComponent()) }
+        isNameDurable = true
         file = opened
         return opened
     }
@@ -92,11 +88,6 @@ final class CheckpointFile {
             throw LogStore.Damage(description: "the stored checkpoint of size \(position.size) cannot be read")
         }
         return signed
-    }
-
-    func position(size: UInt64) -> Position? {
-        let index = firstIndex(above: size == 0 ? 0 : size - 1)
-        return index < positions.count && positions[index].size == size ? positions[index] : nil
     }
 
     /// Index in `positions` of the first checkpoint whose size is above this one.

@@ -51,8 +51,7 @@ extension Journal {
         let statement = JournalStatement(encoded: encoded, held: held, logSize: logSize)
         try withWriter { writer in
             try StatementFile(statement, log: writer.log.log).write(files, storage)
-            writer.statement = statement
-            try writer.index.apply(held: held)
+            writer.apply(statement)
         }
     }
 

@@ -93,7 +93,8 @@ package final class Journal: Sendable {
             if inbox.withLock({ $0.failure }) == nil {
                 do {
                     try writer.withLock { writer in
-                        _ = try writer.checkpoint()
+                        try writer.storeCheckpoint()
+                        writer.mendIndex()
                         try StopMark(log: writer.log.log, logSize: writer.log.size).write(writer.files, writer.storage)
                     }
                 } catch {
@@ -112,19 +113,26 @@ package final class Journal: Sendable {
         if let failure = inbox.withLock({ $0.failure }) { throw failure }
     }
 
-    /// Signs the log as it is, with what was delivered before the call. A checkpoint of a new size is stored.
+    /// Signs the log as it is, with what was delivered before the call. It is not stored.
     package func checkpointNow() throws -> SignedCheckpoint {
         try flush()
         return try withWriter { try $0.checkpoint() }
     }
 
     /// A stretch of the log for a verifier that is at `start`: at least up to the next stored checkpoint, and on over
-    /// further ones while it stays within `limitBytes` (lines with their newlines) and within one key epoch.
+    /// further ones and to the log's end while it stays within `limitBytes` (lines with their newlines) and within one
+    /// key epoch. Where it ends at no stored checkpoint, the present key signs one for it.
     /// - Returns: nil when `start` is the log's size.
     /// - Throws: `JournalError.beyondLog` when it is above: the asker has seen a log that this node does not have.
     package func batch(from start: UInt64, limitBytes: Int) throws -> LogBatch? {
         try withWriter { try $0.batch(from: start, limitBytes: limitBytes) }
     }
+
+    /// Entries that are durable. Cheap, for a sender that asks at every frame; it waits for a commit under way.
+    package var logSize: UInt64 { writer.withLock { $0.log.size } }
+
+    /// Why the journal stopped; nil while all is well. Never waits for the disk.
+    package var failure: JournalError? { inbox.withLock { $0.failure } }
 
     /// The root of the log when it had this size, to compare with a hub's.
     package func frontier(at size: UInt64) throws -> ContentHash {

@@ -87,21 +87,32 @@ extension JournalReader {
         // The files are listed before the log is read: whatever is sealed in between is in neither.
         let listings = try files.listStreams(storage)
         var pass = JournalCheckPass(reader: self, deep: deep, index: openIndex(), held: try latestStatement()?.held ?? [:])
-        let stored = try storedCheckpoints()
-        if let offset = stored.malformedAt { pass.findings.append(.malformedCheckpoint(offset: offset)) }
-        if stored.tornBytes > 0 { pass.findings.append(.tornCheckpoint(bytes: stored.tornBytes)) }
+        var stored = try CheckpointReader(checkpointsPath, storage: storage)
+        func nextStored() throws -> SignedCheckpoint? {
+            switch try stored?.next() {
+            case .checkpoint(let signed, _): return signed
+            case .malformed: pass.findings.append(.malformedCheckpoint(offset: Int(stored?.offset ?? 0)))
+            case .torn(let bytes): pass.findings.append(.tornCheckpoint(bytes: bytes))
+            case .end, nil: break
+            }
+            stored = nil
+            return nil
+        }
 
         var replay = LogReplay(node: node, log: log)
-        var pending = stored.checkpoints[...]
+        var pending = try nextStored()
         let end = try entryFiles.forEachLine { _, line in
             replay.add(Array(line))
-            while let next = pending.first, next.checkpoint.size <= replay.entries {
-                pending.removeFirst()
+            while let next = pending, next.checkpoint.size <= replay.entries {
+                pending = try nextStored()
                 let first = replay.verdict.covered
                 try pass.take(replay.close(with: next), from: first)
             }
         }
-        while let next = pending.popFirst() { _ = replay.close(with: next) }
+        while let next = pending {
+            pending = try nextStored()
+            _ = replay.close(with: next)
+        }
         let first = replay.verdict.covered
         try pass.take(replay.finish(tornBytes: end.tornBytes), from: first)
         if let name = end.misplaced { pass.findings.append(.misplacedEntryFile(name)) }

@@ -85,6 +85,12 @@ struct JournalCheckPass {
                     findings.append(.openFile(path: reader.files.open(SegmentID(stream: listing.stream, sequence: sequence)).string))
                 }
             }
+            if !isRecording {
+                for aside in listing.aside { findings.append(.openFile(path: directory.appending(aside.name).string)) }
+                for side in listing.asideSides where !listing.aside.contains(where: { $0.sequence == side.sequence }) {
+                    findings.append(.orphan(path: directory.appending(side.name).string))
+                }
+            }
             for sequence in listing.side where !known.contains(sequence) && !listing.open.contains(sequence) && !listing.sealed.contains(sequence) {
                 findings.append(.orphan(path: reader.files.side(SegmentID(stream: listing.stream, sequence: sequence)).string))
             }

@@ -13,6 +13,8 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
     case unreadable(file: String, reason: String)
     /// A segment out of the order that `nextSequence(for:)` gave.
     case unexpectedSequence(SegmentID, expected: UInt64)
+    /// Numbers in a segment's record that cannot be (see `Plausibility`).
+    case implausible(SegmentID)
     /// The log asked for is longer than this one.
     case beyondLog(size: UInt64, asked: UInt64)
     case closed
@@ -29,6 +31,7 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         case .notADataDirectory(let directory): "\(directory) is not a data directory: fieldpost-node.json is missing"
         case .unreadable(let file, let reason): "\(file) cannot be understood: \(reason)"
         case .unexpectedSequence(let segment, let expected): "segment \(segment) is out of order: \(expected) is next"
+        case .implausible(let segment): "the record of segment \(segment) holds a time, length or count that cannot be"
         case .beyondLog(let size, let asked): "entry \(asked) is beyond the log's \(size) entries"
         case .closed: "the journal is closed"
         case .failed(let reason): "the journal stopped: \(reason)"

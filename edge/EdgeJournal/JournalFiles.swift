@@ -11,6 +11,8 @@ struct JournalFiles: Sendable {
     let keys: FilePath
     let segments: FilePath
     let index: FilePath
+    /// Is there when SQLite called the index damaged: the next start makes it anew.
+    let indexDamaged: FilePath
     let statement: FilePath
     /// Written last by a clean stop; says at which log size.
     let stopped: FilePath
@@ -22,6 +24,7 @@ struct JournalFiles: Sendable {
         keys = root.appending("keys")
         segments = root.appending("segments")
         index = root.appending("index.sqlite")
+        indexDamaged = root.appending("index.damaged")
         statement = root.appending("statement.json")
         stopped = root.appending("stopped.json")
     }
@@ -46,8 +49,34 @@ struct StreamListing {
     var sealed: [UInt64] = []
     var open: [UInt64] = []
     var side: [UInt64] = []
+    /// What capture moved out of the way of a number that it used again: files with footage, and side files.
+    var aside: [AsideFile] = []
+    var asideSides: [AsideFile] = []
     /// Names that no part of the recorder gives.
     var foreign: [String] = []
+}
+
+/// `0000000005.open.mp4.aside-1234` or `0000000005.fragments.aside-1234`: the number it had, and the boot-clock
+/// milliseconds of its successor's start.
+struct AsideFile {
+    let name: String
+    let sequence: UInt64
+    let milliseconds: Int64
+    let isSide: Bool
+
+    init?(_ name: String) {
+        guard let mark = name.firstRange(of: ".aside-"), let milliseconds = Int64(name[mark.upperBound...]) else { return nil }
+        let original = String(name[..<mark.lowerBound])
+        guard let sequence = SegmentFiles.sequence(ofName: original) else { return nil }
+        switch original {
+        case SegmentFiles.openName(sequence): isSide = false
+        case SegmentFiles.sideName(sequence): isSide = true
+        default: return nil
+        }
+        self.name = name
+        self.sequence = sequence
+        self.milliseconds = milliseconds
+    }
 }
 
 extension JournalFiles {
@@ -71,9 +100,15 @@ extension JournalFiles {
             case let sequence? where name == SegmentFiles.sealedName(sequence): listing.sealed.append(sequence)
             case let sequence? where name == SegmentFiles.openName(sequence): listing.open.append(sequence)
             case let sequence? where name == SegmentFiles.sideName(sequence): listing.side.append(sequence)
-            default: listing.foreign.append(name)
+            default:
+                guard let aside = AsideFile(name) else {
+                    listing.foreign.append(name)
+                    continue
+                }
+                if aside.isSide { listing.asideSides.append(aside) } else { listing.aside.append(aside) }
             }
         }
+        listing.aside.sort { ($0.sequence, $0.milliseconds) < ($1.sequence, $1.milliseconds) }
         return listing
     }
 }

@@ -41,16 +41,17 @@ extension JournalIndex {
         }
     }
 
-    /// The last entry that speaks of the stream's time, per stream.
-    func lastSpans() throws -> [StreamID: IndexRow] {
+    /// The last entries that speak of the stream's time, newest first.
+    func lastSpans(of stream: StreamID, limit: Int) throws -> [IndexRow] {
         try database.read { database in
-            let sql = """
-                SELECT * FROM entries WHERE idx IN (SELECT max(idx) FROM entries WHERE stream IS NOT NULL GROUP BY stream)
-                """
-            return try IndexRow.fetchAll(database, sql: sql).reduce(into: [:]) { result, row in
-                if let stream = row.stream.flatMap({ StreamID($0) }) { result[stream] = row }
-            }
+            try IndexRow.fetchAll(
+                database, sql: "SELECT * FROM entries WHERE stream = ? ORDER BY idx DESC LIMIT ?", arguments: [stream.description, limit])
         }
+    }
+
+    func streams() throws -> [StreamID] {
+        try database.read { try String.fetchAll($0, sql: "SELECT DISTINCT stream FROM entries WHERE stream IS NOT NULL") }
+            .compactMap { StreamID($0) }.sorted()
     }
 
     /// Segments, and gaps when asked for, that overlap a window of wall time, in order of their start.

@@ -30,6 +30,12 @@ struct JournalIndex: Sendable {
         }
     }
 
+    /// Whether SQLite says that the file itself is wrong; anything else may pass.
+    static func isDamage(_ error: any Error) -> Bool {
+        guard let error = error as? DatabaseError else { return false }
+        return [.SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_CONSTRAINT, .SQLITE_ERROR].contains(error.resultCode)
+    }
+
     /// Opens an index that a recorder may be writing.
     static func openForReading(_ path: FilePath) throws -> JournalIndex {
         var configuration = Configuration()
@@ -45,7 +51,7 @@ struct JournalIndex: Sendable {
         return index
     }
 
-    private static func delete(_ path: FilePath) throws {
+    static func delete(_ path: FilePath) throws {
         for suffix in ["", "-wal", "-shm"] {
             let file = FilePath(path.string + suffix)
             guard unlinkFile(file) else { throw JournalError.unreadable(file: file.string, reason: "the index is damaged and cannot be removed") }

@@ -38,16 +38,12 @@ package struct JournalReader: Sendable {
         let totals = try index.totals()
         let size = try index.extent()?.size ?? 0
         return JournalStatus(
-            node: node, log: log, logSize: size, lastCheckpoint: try storedCheckpoints().checkpoints.last?.checkpoint, segments: totals.segments,
+            node: node, log: log, logSize: size, lastCheckpoint: try CheckpointReader.last(checkpointsPath, storage: storage)?.checkpoint, segments: totals.segments,
             bytes: totals.bytes, backlog: totals.backlog, newest: totals.newest, space: try? storage.space(files.root), cameras: [],
             isRecording: isRecording, failure: nil)
     }
 
-    func storedCheckpoints() throws -> (checkpoints: [SignedCheckpoint], malformedAt: Int?, tornBytes: Int) {
-        let path = files.log(log).appending(LogFolder.checkpointsName)
-        guard try storage.size(path) != nil else { return ([], nil, 0) }
-        return LogFolder.checkpoints(in: try storage.read(path, limitBytes: CheckpointFile.byteLimit))
-    }
+    var checkpointsPath: FilePath { files.log(log).appending(LogFolder.checkpointsName) }
 
     /// The index on disk where it is of this log; else one in memory, made from the log.
     private func usableIndex() throws -> JournalIndex {

@@ -122,6 +122,7 @@ extension Journal: RecordingSink {
     /// - Throws: `JournalError.unexpectedSequence` for a number that is not next; `.closed`, `.failed`.
     package func deliver(_ segment: ClosedSegment) throws {
         let id = segment.record.id
+        guard segment.record.isPlausible else { throw JournalError.implausible(id) }
         try enqueue(.segment(segment)) { inbox in
             let expected = inbox.numbers[id.stream]?.sequence ?? 0
             guard id.sequence == expected else { throw JournalError.unexpectedSequence(id, expected: expected) }
@@ -130,13 +131,28 @@ extension Journal: RecordingSink {
     }
 
     package func deliver(_ gap: GapRecord) throws {
-        var gap = gap
-        // A sentence for people; a longer one could make the entry too long to be written at all.
-        if gap.detail.utf8.count > 1_024 { gap.detail = String(gap.detail.prefix(256)) }
+        let gap = gap.plausible
         try enqueue(.gap(gap)) { _ in }
     }
 
     package func report(_ health: CameraHealth) {
         inbox.withLock { $0.health[health.camera] = health }
+    }
+}
+
+extension GapRecord {
+    /// The same gap with its numbers and texts within what may stand in an entry. A clock that was never set may give
+    /// times before 1970.
+    var plausible: GapRecord {
+        func bounded(_ value: Int64) -> Int64 { min(max(0, value), Plausibility.magnitudeMax) }
+        func bounded(_ text: String) -> String {
+            text.utf8.count <= Plausibility.textBytesMax ? text : String(decoding: text.utf8.prefix(Plausibility.textBytesMax - 3), as: UTF8.self)
+        }
+        return GapRecord(
+            stream: stream, bootID: bounded(bootID), startBootMilliseconds: bounded(startBootMilliseconds),
+            startWall: WallEstimate(
+                unixMilliseconds: bounded(startWall.unixMilliseconds), source: startWall.source,
+                uncertaintyMilliseconds: bounded(startWall.uncertaintyMilliseconds)),
+            durationMilliseconds: bounded(durationMilliseconds), cause: cause, detail: bounded(detail))
     }
 }

@@ -1,4 +1,5 @@
 import EvidenceLog
+import GRDB
 import Logging
 import RecordingModel
 import StorageIO
@@ -27,9 +28,16 @@ struct JournalStart {
         let identity = try DirectoryIdentity.open(files, node: options.node, storage: storage, random: &random)
         try storage.makeDirectory(files.segments)
         try storage.makeDirectory(files.keys)
+        // What is found here may be a rename that the start before it died over: it becomes durable before it is built on.
+        for directory in [files.root, files.keys] { try storage.syncDirectory(directory) }
+        do {
+            try storage.syncDirectory(files.root.removingLastComponent())
+        } catch {
+            // Not every node may open the folder above its own.
+            logger.warning("the data directory's own name could not be synced", metadata: ["error": "\(error)"])
+        }
         try removeLeftovers(of: identity.log)
         let writer = try openWriter(identity)
-        let now = clocks.now()
         let isFirst = writer.log.size == 0
         let wasClean = try isFirst || StopMark.isClean(files, log: writer.log.log, size: writer.log.size, storage)
         if isFirst {
@@ -44,10 +52,58 @@ struct JournalStart {
             .boot(BootRecord(software: options.software, previousStopWasClean: wasClean)),
             .config(ConfigRecord(version: options.configVersion, cameras: options.cameras)),
         ])
-        try SegmentRecovery(writer: writer).run()
-        try writer.append(try gaps(writer, until: now, wasClean: wasClean))
-        _ = try writer.checkpoint()
+        let cause: GapCause = wasClean ? .stopped : .powerCut
+        try withIndex(of: writer) { try SegmentRecovery(writer: writer, gapCause: cause).run() }
+        // Only now, when all that may take long is done. What still passes until capture begins, `commit` accounts for.
+        let now = clocks.now()
+        try writer.append(try withIndex(of: writer) { try gaps(writer, until: now, cause: cause) })
+        try writer.storeCheckpoint()
+        // The numbers that come next are read from the index: at this point it must be whole.
+        try withIndex(of: writer) { _ = try writer.index.nextNumbers() }
         return writer
+    }
+
+    /// Runs a step that reads the index, once more with a new one when it cannot be read or does not follow the log.
+    private func withIndex<Value>(of writer: JournalWriter, _ body: () throws -> Value) throws -> Value {
+        if writer.isIndexBehind { try renewIndex(of: writer, because: "rows could not be written") }
+        do {
+            let value = try body()
+            guard writer.isIndexBehind else { return value }
+            try renewIndex(of: writer, because: "rows could not be written")
+            return value
+        } catch let error as DatabaseError {
+            try renewIndex(of: writer, because: "\(error)")
+            return try body()
+        }
+    }
+
+    /// Deletes the index and makes it anew from the log; in memory when the disk does not take it.
+    private func renewIndex(of writer: JournalWriter, because reason: String) throws {
+        logger.error("the index cannot be used and is made anew", metadata: ["reason": "\(reason)"])
+        try? writer.index.database.close()
+        do {
+            try JournalIndex.delete(files.index)
+            writer.index = try JournalIndex.open(files.index)
+            try writer.catchUpIndex()
+        } catch let error where error is DatabaseError || error is JournalError {
+            logger.error("no index can be kept on the disk; this process keeps one in memory", metadata: ["error": "\(error)"])
+            writer.index = try JournalIndex.inMemory()
+            try writer.catchUpIndex()
+        }
+    }
+
+    private func openIndex() throws -> JournalIndex {
+        do {
+            if try storage.size(files.indexDamaged) != nil {
+                logger.warning("the index was found damaged and is made anew")
+                try JournalIndex.delete(files.index)
+                try storage.remove(files.indexDamaged)
+            }
+            return try JournalIndex.open(files.index)
+        } catch let error where error is DatabaseError || error is JournalError {
+            logger.error("no index can be kept on the disk; this process keeps one in memory", metadata: ["error": "\(error)"])
+            return try JournalIndex.inMemory()
+        }
     }
 
     private func removeLeftovers(of log: LogID) throws {
@@ -60,11 +116,10 @@ struct JournalStart {
 
     /// Steps 3 and 4. The log is empty when it was just begun.
     private mutating func openWriter(_ identity: DirectoryIdentity) throws -> JournalWriter {
-        let index = try JournalIndex.open(files.index)
+        let index = try openIndex()
         let statement = try StatementFile.read(files, log: identity.log, storage)
         do {
-            let extent = try index.extent()
-            let log = try LogStore(identity.log, in: files.log(identity.log), storage: storage, probing: extent?.size)
+            let log = try LogStore(identity.log, in: files.log(identity.log), storage: storage)
             let keys = SigningKeys(files: files, log: identity.log, storage: storage)
             if log.size > 0 {
                 let (signer, epoch) = try resolveKeys(log, keys)
@@ -105,7 +160,11 @@ struct JournalStart {
         let writer = JournalWriter(
             options: options, files: files, storage: storage, clocks: clocks, logger: logger, random: random ?? self.random, log: log,
             index: index, keys: keys, signer: signer, epoch: epoch, statement: statement)
-        try writer.catchUpIndex()
+        do {
+            try writer.catchUpIndex()
+        } catch let error as DatabaseError {
+            try renewIndex(of: writer, because: "\(error)")
+        }
         return writer
     }
 
@@ -137,33 +196,16 @@ struct JournalStart {
         return (next, inForce.epoch)
     }
 
-    private func startWall(of index: UInt64, _ writer: JournalWriter) throws -> WallEstimate {
-        let entry = try writer.log.lines(index..<(index + 1)).first.map { try LogEntry(line: $0) }
-        return switch entry?.body {
-        case .segment(let record): record.startWall
-        case .gap(let gap): gap.startWall
-        default: WallEstimate(unixMilliseconds: 0, source: .none, uncertaintyMilliseconds: 0)
-        }
-    }
-
     /// For each stream of a configured camera that was recorded before: from its last known end until now.
-    private func gaps(_ writer: JournalWriter, until now: Moment, wasClean: Bool) throws -> [EntryBody] {
-        let cause: GapCause = wasClean ? .stopped : .powerCut
-        return try writer.index.lastSpans().sorted { $0.key < $1.key }.compactMap { stream, last -> EntryBody? in
-            guard options.cameras.contains(stream.camera), let endBoot = last.endBootMilliseconds, let endWall = last.endUnixMilliseconds else { return nil }
-            let isSameBoot = last.bootID == clocks.bootID
-            let duration = isSameBoot ? now.bootMilliseconds - endBoot : now.wall.unixMilliseconds - endWall
-            let isKnown = isSameBoot || (now.wall.source != .none && duration >= 0)
-            // Within one boot nothing before now is left unsaid; across boots a gap stands even when its length is not known.
-            if isSameBoot, duration <= 0 { return nil }
-            var detail = wasClean ? "the recorder was stopped" : "the recorder was not running: power cut or crash"
-            if !isKnown { detail += "; the clock was not set, so its length is not known" }
-            // The gap begins where that entry's span ends, and its time is known as well as that entry's was.
-            var wall = try startWall(of: last.index, writer)
-            wall.unixMilliseconds = endWall
-            return .gap(GapRecord(
-                stream: stream, bootID: last.bootID, startBootMilliseconds: endBoot, startWall: wall,
-                durationMilliseconds: isKnown ? duration : 0, cause: cause, detail: detail))
+    private func gaps(_ writer: JournalWriter, until now: Moment, cause: GapCause) throws -> [EntryBody] {
+        let detail = cause == .stopped ? "the recorder was stopped" : "the recorder was not running: power cut or crash"
+        var bodies: [EntryBody] = []
+        for stream in try writer.index.streams() where options.cameras.contains(stream.camera) {
+            let timeline = try StreamTimeline(stream: stream, writer: writer)
+            guard let last = timeline.last else { continue }
+            if let gap = try timeline.gap(until: now, bootID: clocks.bootID, cause: cause, detail: detail) { bodies.append(.gap(gap)) }
+            writer.accountedUntil[stream] = last.bootID == clocks.bootID ? max(last.end, now.bootMilliseconds) : now.bootMilliseconds
         }
+        return bodies
     }
 }

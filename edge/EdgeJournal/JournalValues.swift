@@ -2,8 +2,8 @@ import EvidenceLog
 import RecordingModel
 import StorageIO
 
-/// A stretch of the log that a verifier takes at once: it ends at a stored checkpoint, and all its entries belong to
-/// one key epoch.
+/// A stretch of the log that a verifier takes at once: all its entries belong to one key epoch, and they lead
+/// to its checkpoint, which that epoch's key signed.
 package struct LogBatch: Sendable {
     package var start: UInt64
     /// Exactly as hashed, without newlines.

@@ -18,13 +18,17 @@ final class JournalWriter {
     let logger: Logger
     var random: any RandomNumberGenerator & Sendable
     let log: LogStore
-    let index: JournalIndex
+    /// Changed only while the journal starts.
+    var index: JournalIndex
     let keys: SigningKeys
     var signer: NoteSigner
     var epoch: UInt64
     var statement: JournalStatement?
 
-    private var isIndexBehind = false
+    private(set) var isIndexBehind = false
+    /// Per stream the boot-clock time up to which this boot is accounted for. Taken away with the stream's first
+    /// delivery: from then on capture accounts for every millisecond itself.
+    var accountedUntil: [StreamID: Int64] = [:]
     private var lastCheckpointMilliseconds: Int64
     private var lastHandoverMilliseconds: Int64
     /// Streams whose folders are known to be durable.
@@ -72,12 +76,39 @@ final class JournalWriter {
             case .segment(let closed):
                 try storage.rename(FilePath(closed.openPath), to: files.sealed(closed.record.id))
                 if !touched.contains(closed.record.stream) { touched.append(closed.record.stream) }
+                if let gap = startingGap(closed.record.stream, closed.record.bootID, closed.record.startBootMilliseconds, closed.record.startWall) {
+                    bodies.append(.gap(gap))
+                }
                 bodies.append(.segment(closed.record))
-            case .gap(let gap): bodies.append(.gap(gap))
+            case .gap(let gap): bodies += clipped(gap)
             }
         }
         for stream in touched { try syncDirectory(of: stream) }
         try append(bodies)
+    }
+
+    /// The time between this start's last word on a stream and capture's first: nobody else knows of it.
+    private func startingGap(_ stream: StreamID, _ bootID: String, _ start: Int64, _ wall: WallEstimate) -> GapRecord? {
+        guard let known = accountedUntil.removeValue(forKey: stream), bootID == clocks.bootID, start > known else { return nil }
+        return GapRecord(
+            stream: stream, bootID: bootID, startBootMilliseconds: known, startWall: wall.advanced(byMilliseconds: known - start),
+            durationMilliseconds: start - known, cause: .starting, detail: "the recorder was starting")
+    }
+
+    /// A gap of capture, without what this start has accounted for already, and with what lies before it.
+    private func clipped(_ gap: GapRecord) -> [EntryBody] {
+        guard let known = accountedUntil[gap.stream], gap.bootID == clocks.bootID, gap.startBootMilliseconds < known else {
+            let before = startingGap(gap.stream, gap.bootID, gap.startBootMilliseconds, gap.startWall)
+            return [before, gap].compactMap { $0.map { .gap($0) } }
+        }
+        let overlap = known - gap.startBootMilliseconds
+        guard gap.durationMilliseconds > overlap else { return [] }
+        accountedUntil[gap.stream] = nil
+        var rest = gap
+        rest.startBootMilliseconds = known
+        rest.startWall = gap.startWall.advanced(byMilliseconds: overlap)
+        rest.durationMilliseconds -= overlap
+        return [.gap(rest)]
     }
 
     /// Makes the stream's folder durable, the first time with the folders above it.
@@ -93,7 +124,8 @@ final class JournalWriter {
     /// Steps 3 and 4 of `commit`, and a checkpoint when enough entries wait for one.
     func append(_ bodies: [EntryBody]) throws {
         guard !bodies.isEmpty else { return }
-        let moment = clocks.now()
+        var moment = clocks.now()
+        moment.wall.unixMilliseconds = max(0, moment.wall.unixMilliseconds)
         let entries = bodies.map { LogEntry(bootID: clocks.bootID, at: moment, body: $0) }
         let lines = try entries.map { try $0.encoded() }
         let first = log.size
@@ -106,20 +138,47 @@ final class JournalWriter {
         }
         let held = statement?.held ?? [:]
         addToIndex(entries.enumerated().map { IndexRow(index: first + UInt64($0.offset), entry: $0.element, held: held) })
-        if log.size - (log.checkpoints.last?.size ?? 0) >= Self.checkpointEntries { checkpointIfPossible() }
+        if log.size - (log.checkpoints.last?.size ?? 0) >= Self.checkpointEntries { storeCheckpointIfPossible() }
     }
 
+    /// A failure costs nothing that is not in the log: the rows follow at the next tick, or at the next start.
     private func addToIndex(_ rows: [IndexRow]) {
+        guard !isIndexBehind else { return }
         do {
-            if isIndexBehind {
-                try catchUpIndex()
-            } else {
-                try index.append(rows, reaching: JournalIndex.Extent(log: log.log, size: log.size, root: log.root))
-            }
-            isIndexBehind = false
+            try index.append(rows, reaching: JournalIndex.Extent(log: log.log, size: log.size, root: log.root))
         } catch {
-            isIndexBehind = true
-            logger.warning("the index fell behind the log and will catch up", metadata: ["error": "\(error)"])
+            indexFailed(error)
+        }
+    }
+
+    private func indexFailed(_ error: any Error) {
+        if !isIndexBehind { logger.error("the index fell behind the log and will catch up; recording goes on", metadata: ["error": "\(error)"]) }
+        isIndexBehind = true
+        guard JournalIndex.isDamage(error) else { return }
+        do {
+            try storage.replace(files.indexDamaged, with: [])
+        } catch {
+            logger.warning("the index could not be marked for the next start", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Tries again to bring a lagging index up to the log.
+    func mendIndex() {
+        guard isIndexBehind else { return }
+        do {
+            try catchUpIndex()
+        } catch {
+            indexFailed(error)
+        }
+    }
+
+    /// Flags what the hub's newest statement covers.
+    func apply(_ statement: JournalStatement) {
+        self.statement = statement
+        do {
+            try index.apply(held: statement.held)
+        } catch {
+            indexFailed(error)
         }
     }
 
@@ -141,26 +200,27 @@ final class JournalWriter {
             next = end
         }
         try index.apply(held: held)
+        isIndexBehind = false
     }
 
-    /// Signs the present size. The result is stored, unless a checkpoint of this size is: right after a change of
-    /// keys that one is signed by the key before, and a second one is made for the caller alone.
+    /// Signs the present size with the key in force, for the caller alone: nothing is stored. Right after a change of
+    /// keys the stored checkpoint of this size is signed by the key before.
     func checkpoint() throws -> SignedCheckpoint {
-        if let last = log.checkpoints.positions.last, last.size == log.size {
-            let stored = try log.checkpoints.read(last)
-            if stored.isSigned(by: signer.verifier) { return stored }
-            return try SignedCheckpoint(stored.checkpoint, signer: signer)
-        }
-        let signed = try SignedCheckpoint(Checkpoint(log: log.log, size: log.size, root: log.root), signer: signer)
-        try log.checkpoints.append(signed)
+        try SignedCheckpoint(Checkpoint(log: log.log, size: log.size, root: log.root), signer: signer)
+    }
+
+    /// Stores a checkpoint of the present size, unless there is one. Few are stored, because the file stays for good:
+    /// one at each start, stop and change of keys, and those that `tick` and `append` find due.
+    func storeCheckpoint() throws {
+        guard log.size > log.checkpoints.last?.size ?? 0 else { return }
+        try log.checkpoints.append(try checkpoint())
         lastCheckpointMilliseconds = clocks.now().bootMilliseconds
-        return signed
     }
 
     /// A checkpoint that may wait: the entries are durable without it, and the next attempt covers them too.
-    private func checkpointIfPossible() {
+    private func storeCheckpointIfPossible() {
         do {
-            _ = try checkpoint()
+            try storeCheckpoint()
         } catch {
             logger.error("a checkpoint could not be stored", metadata: ["error": "\(error)"])
         }
@@ -174,8 +234,9 @@ final class JournalWriter {
             try changeKeys()
         }
         if log.size > log.checkpoints.last?.size ?? 0, now - lastCheckpointMilliseconds >= options.checkpointIntervalMilliseconds {
-            checkpointIfPossible()
+            storeCheckpointIfPossible()
         }
+        mendIndex()
     }
 
     private func changeKeys() throws {
@@ -200,7 +261,7 @@ final class JournalWriter {
     /// 4. Rename next over current and sync the folder: the old private key is gone. A cut before: recovery does it.
     func handOver(to next: NoteSigner) throws {
         try append([.key(KeyRecord(epoch: epoch + 1, key: next.verifier.text))])
-        _ = try checkpoint()
+        try storeCheckpoint()
         try keys.promoteNext()
         signer = next
         epoch += 1
@@ -211,20 +272,28 @@ final class JournalWriter {
     func batch(from start: UInt64, limitBytes: Int) throws -> LogBatch? {
         guard start <= log.size else { throw JournalError.beyondLog(size: log.size, asked: start) }
         guard start < log.size else { return nil }
-        if log.checkpoints.last?.size ?? 0 <= start { _ = try checkpoint() }
         let positions = log.checkpoints.positions
-        var end = log.checkpoints.firstIndex(above: start)
-        guard end < positions.count else { return nil }
-        var lines = try log.lines(start..<positions[end].size)
-        var bytes = lines.reduce(0) { $0 + $1.count + 1 }
-        while end + 1 < positions.count, !isHandover(positions[end].size) {
-            let more = try log.lines(positions[end].size..<positions[end + 1].size)
+        var lines: [[UInt8]] = []
+        var bytes = 0
+        var stored: CheckpointFile.Position?
+        for position in positions[log.checkpoints.firstIndex(above: start)...] {
+            let more = try log.lines((stored?.size ?? start)..<position.size)
             bytes += more.reduce(0) { $0 + $1.count + 1 }
-            guard bytes <= limitBytes else { break }
+            if let stored, bytes > limitBytes { return LogBatch(start: start, lines: lines, checkpoint: try log.checkpoints.read(stored)) }
             lines += more
-            end += 1
+            stored = position
+            if isHandover(position.size) { break }
         }
-        return LogBatch(start: start, lines: lines, checkpoint: try log.checkpoints.read(positions[end]))
+        // Beyond the stored ones the present key signs the present size, where nothing of another epoch lies before it.
+        if let stored {
+            let rest = isHandover(stored.size) || stored.size < positions[positions.count - 1].size ? [] : try log.lines(stored.size..<log.size)
+            bytes += rest.reduce(0) { $0 + $1.count + 1 }
+            if rest.isEmpty || bytes > limitBytes { return LogBatch(start: start, lines: lines, checkpoint: try log.checkpoints.read(stored)) }
+            lines += rest
+        } else {
+            lines = try log.lines(start..<log.size)
+        }
+        return LogBatch(start: start, lines: lines, checkpoint: try checkpoint())
     }
 
     /// Whether a checkpoint of this size ends an epoch: its last entry names the next key.

@@ -28,10 +28,14 @@ final class LogStore {
         var offset: Int64
     }
     private static let markEvery: UInt64 = 64
+    /// The tree's edge before every such entry, so that the root at any size costs at most so many lines.
+    private var frontiers: [MerkleFrontier] = []
+    private static let frontierEvery: UInt64 = 1_024
     private let fileBytes: Int64
     private var files: [File] = []
     private var marks: [Mark] = []
     private var current: (any AppendingFile)?
+    private var isNameDurable = false
     /// The file in use had a failed write: what it holds ends at its length here, and it is not appended to again.
     private var isCurrentSpent = false
 
@@ -45,26 +49,26 @@ final class LogStore {
 
     /// Opens the log or begins an empty one. Cuts a torn tail: what follows the last newline, and whole lines that
     /// are no entries and that no checkpoint covers (a file system may bring back the blocks of one append out of order).
-    /// - Parameter probe: a size whose root is wanted, so that an index can be compared without reading the log twice.
     /// - Throws: `Damage` when what a checkpoint covers is missing or altered.
-    init(_ log: LogID, in directory: FilePath, storage: any StorageIO, fileBytes: Int64 = LogFolder.entryFileBytes, probing probe: UInt64? = nil) throws {
+    init(_ log: LogID, in directory: FilePath, storage: any StorageIO, fileBytes: Int64 = LogFolder.entryFileBytes) throws {
         self.log = log
         self.directory = directory
         self.storage = storage
         self.fileBytes = fileBytes
         try storage.makeDirectory(directory)
         checkpoints = try CheckpointFile(directory.appending(LogFolder.checkpointsName), log: log, storage: storage)
-        try scan(probing: probe)
+        try scan()
     }
 
-    /// The root at the probed size, met while the log was read; nil when the log is shorter.
-    private var probed: (size: UInt64, root: ContentHash)?
-
-    private func scan(probing probe: UInt64?) throws {
+    private func scan() throws {
         let found = try EntryFiles(storage: storage, directory: directory).list()
         let covered = checkpoints.last?.size ?? 0
-        var pending = checkpoints.opened[...]
-        if probe == 0 { probed = (0, root) }
+        var stored = try checkpoints.reader()
+        func nextStored() throws -> Checkpoint? {
+            guard case .checkpoint(let signed, _)? = try stored?.next() else { return nil }
+            return signed.checkpoint
+        }
+        var pending = try nextStored()
         for (ordinal, file) in found.enumerated() {
             guard file.first == size else { throw Damage(description: "entries from \(size) on are missing") }
             let bytes = try storage.read(file.path, limitBytes: EntryFiles.fileLimit)
@@ -79,11 +83,10 @@ final class LogStore {
                 if offset == 0 { files.append(File(first: size, path: file.path, length: 0)) }
                 note(line, file: files.count - 1, offset: Int64(offset))
                 whole = offset + line.count + 1
-                while let next = pending.first, next.size == size {
+                if let next = pending, next.size == size {
                     guard next.root == root else { throw Damage(description: "entries before \(size) do not lead to their checkpoint") }
-                    pending.removeFirst()
+                    pending = try nextStored()
                 }
-                if probe == size { probed = (size, root) }
             }
             if whole == 0 { files.append(File(first: size, path: file.path, length: 0)) }
             files[files.count - 1].length = Int64(whole)
@@ -92,8 +95,7 @@ final class LogStore {
                 try cut(file.path, to: Int64(whole))
             }
         }
-        guard pending.isEmpty else { throw Damage(description: "\(size) entries are left of \(covered) under a checkpoint") }
-        checkpoints.forgetRoots()
+        guard pending == nil else { throw Damage(description: "\(size) entries are left of \(covered) under a checkpoint") }
     }
 
     private func note(_ line: some Sequence<UInt8>, file: Int, offset: Int64) {
@@ -101,6 +103,7 @@ final class LogStore {
         if offset == 0 || size.isMultiple(of: Self.markEvery) { marks.append(Mark(index: size, file: file, offset: offset)) }
         // A quote inside a JSON string is escaped, so these bytes can only be the field itself.
         if line.contains(Self.keyKind) { keyIndexes.append(size) }
+        if size.isMultiple(of: Self.frontierEvery) { frontiers.append(frontier) }
         frontier.append(MerkleTree.leafHash(line))
     }
     private static let keyKind = Array(#""kind":"key""#.utf8)
@@ -166,6 +169,9 @@ final class LogStore {
         } else if let last = files.last, last.length < fileBytes {
             if let current { return current }
             let file = try storage.openForAppending(last.path)
+            // Whoever made the file may have died before its name was durable.
+            if !isNameDurable { try storage.syncDirectory(directory) }
+            isNameDurable = true
             current = file
             return file
         }
@@ -174,6 +180,7 @@ final class LogStore {
         let path = directory.appending(LogFolder.entryFileName(first: size))
         let file = try storage.openForAppending(path)
         try storage.syncDirectory(directory)
+        isNameDurable = true
         files.append(File(first: size, path: path, length: 0))
         current = file
         return file
@@ -214,20 +221,13 @@ final class LogStore {
         return max(0, low - 1)
     }
 
-    /// The root at an earlier size: at once for the present size and for that of a stored checkpoint, else the log is
-    /// read again from its beginning.
+    /// The root at the present size or an earlier one.
     func root(at asked: UInt64) throws -> ContentHash {
         guard asked <= size else { throw JournalError.beyondLog(size: size, asked: asked) }
         if asked == size { return root }
-        if let probed, probed.size == asked { return probed.root }
-        if let position = checkpoints.position(size: asked) { return try checkpoints.read(position).checkpoint.root }
-        var partial = MerkleFrontier()
-        var start: UInt64 = 0
-        while start < asked {
-            let end = min(asked, start + 4_096)
-            for line in try lines(start..<end) { partial.append(MerkleTree.leafHash(line)) }
-            start = end
-        }
+        let mark = asked / Self.frontierEvery
+        var partial = frontiers[Int(mark)]
+        for line in try lines((mark * Self.frontierEvery)..<asked) { partial.append(MerkleTree.leafHash(line)) }
         return partial.root
     }
 }

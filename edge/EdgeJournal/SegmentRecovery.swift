@@ -4,20 +4,22 @@ import RecordingModel
 import StorageIO
 import SystemPackage
 
-/// Seals and logs what a cut left in the stream folders. Every step may be cut again: the next start repeats it.
+/// Seals and logs what a cut, or a refused delivery, left in the stream folders. Every step may be cut again: the next
+/// start repeats it.
 ///
 /// - A sealed file without an entry gets its entry.
 /// - An open file is cut to the longest prefix that its side file proves, synced, renamed, and logged (`recovered`,
 ///   `segment`). Where an open file before it came to nothing it takes that one's number, so that none is missing.
+/// - A file that capture put aside, or whose number is in use, is treated so under the next free number.
+/// - Time before footage that nothing in the log speaks of becomes a gap, in one write with the footage's entry.
 /// - A file of which nothing can be proven is logged as `recovered` with `sealed: false`, and only then removed. One
 ///   that the disk cannot read is put aside under another name instead.
 /// - A side file without footage is removed: it holds none.
 struct SegmentRecovery {
     let writer: JournalWriter
-    private var files: JournalFiles { writer.files }
-    private var storage: any StorageIO { writer.storage }
-
-    init(writer: JournalWriter) { self.writer = writer }
+    let gapCause: GapCause
+    var files: JournalFiles { writer.files }
+    var storage: any StorageIO { writer.storage }
 
     func run() throws {
         let numbers = try writer.index.nextNumbers()
@@ -30,88 +32,55 @@ struct SegmentRecovery {
         let stream = listing.stream
         for name in listing.foreign where name.hasSuffix(".new") { try storage.remove(files.directory(of: stream).appending(name)) }
         let logged = listing.sealed.isEmpty ? SequenceRanges() : try writer.index.sequences(of: stream)
+        var timeline = try StreamTimeline(stream: stream, writer: writer)
         var next = next
         var kept = SequenceRanges(listing.sealed)
         for sequence in listing.sealed where !logged.contains(sequence) {
-            let id = SegmentID(stream: stream, sequence: sequence)
-            if try recover(id, from: files.sealed(id), as: id) {
+            let leftover = Leftover(sealed: SegmentID(stream: stream, sequence: sequence), files)
+            if let proof = try examine(leftover, isSideShared: false) {
+                try seal(leftover, proof, as: leftover.id, &timeline, others: [])
                 next = max(next, sequence + 1)
             } else {
                 kept.remove(sequence...sequence)
             }
         }
-        for sequence in listing.open {
-            let id = SegmentID(stream: stream, sequence: sequence)
-            let target = SegmentID(stream: stream, sequence: next)
-            if try recover(id, from: files.open(id), as: target) {
-                kept.insert(next)
-                next += 1
-            }
+        // All are read before the first is sealed: what lies before each can only be told when all are known.
+        var proven: [(leftover: Leftover, proof: Proof)] = []
+        for leftover in Leftover.all(listing, next: next, files) {
+            if let proof = try examine(leftover, isSideShared: kept.contains(leftover.id.sequence)) { proven.append((leftover, proof)) }
         }
-        let orphans = try files.list(stream, storage).side.filter { !kept.contains($0) }
-        for sequence in orphans { try storage.remove(files.side(SegmentID(stream: stream, sequence: sequence))) }
-        if !orphans.isEmpty { try storage.syncDirectory(files.directory(of: stream)) }
+        while !proven.isEmpty {
+            let (leftover, proof) = proven.removeFirst()
+            let others = proven.map { StreamTimeline.Span($0.proof.found.record($0.leftover.id)) }
+            try seal(leftover, proof, as: SegmentID(stream: stream, sequence: next), &timeline, others: others)
+            kept.insert(next)
+            next += 1
+        }
+        try removeOrphans(try files.list(stream, storage), kept)
     }
 
-    /// - Returns: whether a segment was sealed and logged.
-    private func recover(_ id: SegmentID, from data: FilePath, as target: SegmentID) throws -> Bool {
-        let found: SegmentExamination?
+    /// Side files without their footage hold none.
+    private func removeOrphans(_ listing: StreamListing, _ kept: SequenceRanges) throws {
+        let directory = files.directory(of: listing.stream)
+        let orphans = listing.side.filter { !kept.contains($0) }.map { files.side(SegmentID(stream: listing.stream, sequence: $0)) }
+            + listing.asideSides.map { directory.appending($0.name) }
+        for path in orphans { try storage.remove(path) }
+        if !orphans.isEmpty { try storage.syncDirectory(directory) }
+    }
+
+    /// What the file proves with the best of its side files. Where that is nothing the file is removed or put aside.
+    private func examine(_ leftover: Leftover, isSideShared: Bool) throws -> Proof? {
+        var best: Proof?
         do {
-            found = try SegmentExamination(data: data, side: files.side(id), storage: storage)
+            for side in leftover.sides where best?.found.lostBytes != 0 {
+                guard let found = try SegmentExamination(data: leftover.data, side: side, storage: storage), !found.fragments.isEmpty else { continue }
+                if found.keptBytes > best?.found.keptBytes ?? 0 { best = Proof(found: found, side: side) }
+            }
         } catch let error as StorageError where error.operation.hasPrefix("read") {
-            try setAside(id, data, reason: "\(error)")
-            return false
+            try setAside(leftover, isSideShared: isSideShared, reason: "\(error)")
+            return nil
         }
-        guard let found, !found.fragments.isEmpty else {
-            try discard(id, data)
-            return false
-        }
-        // 1. The prefix alone, durable.
-        try cut(data, from: found.fileBytes, to: found.keptBytes)
-        try cut(files.side(id), from: found.sideBytes, to: found.keptSideBytes)
-        // 2. The final name. A side file that moves is copied first and removed last: at any cut the footage has one.
-        let sealed = files.sealed(target)
-        if target != id { try storage.replace(files.side(target), with: try storage.read(files.side(id))) }
-        let wasOpen = data != sealed
-        if wasOpen { try storage.rename(data, to: sealed) }
-        try writer.syncDirectory(of: id.stream)
-        // 3. The entries.
-        var bodies: [EntryBody] = []
-        if wasOpen || found.lostBytes > 0 {
-            bodies.append(.recovered(RecoveredRecord(segment: target, keptBytes: found.keptBytes, lostBytes: found.lostBytes, sealed: true)))
-        }
-        bodies.append(.segment(found.record(target)))
-        try writer.append(bodies)
-        writer.logger.notice(
-            "a segment was recovered",
-            metadata: ["segment": "\(target)", "kept_bytes": "\(found.keptBytes)", "lost_bytes": "\(found.lostBytes)"])
-        return true
-    }
-
-    private func cut(_ path: FilePath, from length: Int64, to kept: Int64) throws {
-        let file = try storage.openForAppending(path)
-        if length != kept { try file.truncate(to: kept) }
-        try file.sync()
-        try file.close()
-    }
-
-    /// Nothing can be proven of the file: it is logged first and removed then.
-    private func discard(_ id: SegmentID, _ data: FilePath) throws {
-        let bytes = try storage.size(data) ?? 0
-        try writer.append([.recovered(RecoveredRecord(segment: id, keptBytes: 0, lostBytes: bytes, sealed: false))])
-        try storage.remove(data)
-        try storage.remove(files.side(id))
-        try storage.syncDirectory(files.directory(of: id.stream))
-        writer.logger.warning("a file held no whole fragment and was removed", metadata: ["segment": "\(id)", "bytes": "\(bytes)"])
-    }
-
-    /// A fault of the disk proves nothing about the footage: the file is kept, out of the way of its number.
-    private func setAside(_ id: SegmentID, _ data: FilePath, reason: String) throws {
-        let bytes = try storage.size(data) ?? 0
-        try writer.append([.recovered(RecoveredRecord(segment: id, keptBytes: 0, lostBytes: bytes, sealed: false))])
-        let name = "unreadable-\(writer.log.size)-\(SegmentFiles.sealedName(id.sequence))"
-        try storage.rename(data, to: files.directory(of: id.stream).appending(name))
-        try storage.syncDirectory(files.directory(of: id.stream))
-        writer.logger.error("a file cannot be read and was put aside", metadata: ["segment": "\(id)", "name": "\(name)", "error": "\(reason)"])
+        if best == nil { try discard(leftover) }
+        return best
     }
 }

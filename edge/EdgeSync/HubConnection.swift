@@ -134,7 +134,10 @@ package struct HubConnection: Sendable {
 
     func write(_ frame: Frame) async throws { try await write(raw: FrameCoding.encode(frame)) }
 
+    /// TCP's own timer does not end a connection whose peer acknowledges and never reads; this one does.
     func write(raw bytes: [UInt8]) async throws {
+        let timer = channel.eventLoop.scheduleTask(in: .seconds(Int64(timeouts.writeSeconds))) { channel.close(promise: nil) }
+        defer { timer.cancel() }
         try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: bytes))))
     }
 

@@ -95,15 +95,14 @@ struct SyncContact: Sendable {
 
     private func pushAll(_ connection: HubConnection, _ machine: inout NodeSyncMachine) async throws {
         while true {
-            let before = machine.statement
-            guard try await push(connection, &machine) else { return }
             // A push that moved nothing would be repeated for ever.
-            if machine.statement?.held == before?.held, machine.statement?.logSize == before?.logSize { return }
+            guard try await push(connection, &machine) else { return }
         }
     }
 
-    /// One push. False when there was nothing to say.
+    /// One push. False when there was nothing to say, or when it moved nothing.
     private func push(_ connection: HubConnection, _ machine: inout NodeSyncMachine) async throws -> Bool {
+        let before = machine.statement
         var lastOffered: UInt64?
         var hasBegun = false
         var segments = 0
@@ -144,7 +143,7 @@ struct SyncContact: Sendable {
                 } catch let error where !(error is ChannelError) && !(error is CancellationError) {
                     if connection.isClosed { throw SyncError.connectionLost() }
                     logger.error("a segment cannot be read", metadata: ["segment": "\(work.segment)", "error": "\(error)"])
-                    machine.couldNotRead("the node cannot read the file")
+                    machine.couldNotRead("the node cannot read the file", nowMilliseconds: nowMilliseconds())
                 }
             case .end(let work):
                 try await connection.write(.end(segment: work.segment, length: work.bytes, sha256: work.sha256))
@@ -158,7 +157,7 @@ struct SyncContact: Sendable {
             return false
         }
         let reply = try await connection.endPush()
-        try machine.pushAnswered(reply)
+        try machine.pushAnswered(reply, nowMilliseconds: nowMilliseconds())
         try await keepStatement(of: machine)
         for refusal in reply.refusals {
             logger.warning("the hub refused a frame", metadata: ["reason": "\(refusal.reason.rawValue)", "segment": "\(refusal.segment.map(\.description) ?? "-")"])
@@ -170,7 +169,7 @@ struct SyncContact: Sendable {
             $0.duplicateBytes += duplicates
             $0.setAside = aside
         }
-        return true
+        return bytes > duplicates || machine.statement?.held != before?.held || machine.statement?.logSize != before?.logSize
     }
 
     private func keepStatement(of machine: NodeSyncMachine) async throws {
@@ -191,6 +190,7 @@ package final class SessionCounter: Sendable {
             return $0
         }
     }
-    func raise(above known: UInt64) { value.withLock { $0 = max($0, known) } }
+    /// A number that no clock gives is not believed.
+    func raise(above known: UInt64) { if known < 1 << 62 { value.withLock { $0 = max($0, known) } } }
     var current: UInt64 { value.withLock { $0 } }
 }

@@ -46,6 +46,8 @@ package struct SyncTimeouts: Hashable, Sendable {
     package var stallSeconds = 4
     /// From the last byte of a request to the first of its answer.
     package var answerSeconds = 30
+    /// For one frame to find room in the socket; 64 KiB at 5 kbit/s take 105 s.
+    package var writeSeconds = 120
     package var heartbeatSeconds = 30
     package init() {}
 }

@@ -12,12 +12,14 @@ import SyncProtocol
 struct JournalSource: SyncSource {
     let journal: Journal
     let clocks: any Clocks
+    let site: String?
     private let queue = DispatchQueue(label: "fieldpost.sync.disk")
     private let current = CurrentFile()
 
-    init(journal: Journal, clocks: any Clocks) {
+    init(journal: Journal, clocks: any Clocks, site: String?) {
         self.journal = journal
         self.clocks = clocks
+        self.site = site
     }
 
     private func run<Value: Sendable>(_ work: @escaping @Sendable (Journal) throws -> Value) async throws -> Value {
@@ -29,12 +31,12 @@ struct JournalSource: SyncSource {
 
     var log: LogID { journal.logID }
 
-    func logSize() async throws -> UInt64 { try await run { try $0.status().logSize } }
+    func logSize() async throws -> UInt64 { try await run { $0.logSize } }
     func checkpoint() async throws -> SignedCheckpoint { try await run { try $0.checkpointNow() } }
 
     func root(at size: UInt64) async throws -> ContentHash? {
         try await run { journal in
-            guard try journal.status().logSize >= size else { return nil }
+            guard journal.logSize >= size else { return nil }
             return try journal.frontier(at: size)
         }
     }
@@ -74,10 +76,11 @@ struct JournalSource: SyncSource {
     func status() async throws -> NodeStatus {
         let now = clocks.now()
         let bootID = clocks.bootID
+        let site = site
         return try await run { journal in
             let status = try journal.status()
             return NodeStatus(
-                software: softwareVersion, bootID: bootID, uptimeMilliseconds: now.bootMilliseconds, clock: now.wall,
+                software: softwareVersion, site: site, bootID: bootID, uptimeMilliseconds: now.bootMilliseconds, clock: now.wall,
                 disk: status.space.map { .init(totalBytes: $0.totalBytes, availableBytes: $0.availableBytes) }, cameras: status.cameras)
         }
     }

@@ -71,7 +71,7 @@ extension EdgeConfiguration {
 
     func syncService(_ endpoint: HubEndpoint, identity: IdentityKey, journal: Journal, clocks: any Clocks) throws -> SyncService {
         try SyncService(
-            endpoint: endpoint, identity: identity, source: JournalSource(journal: journal, clocks: clocks),
+            endpoint: endpoint, identity: identity, source: JournalSource(journal: journal, clocks: clocks, site: site),
             sessions: SessionCounter(startingAt: UInt64(max(0, clocks.now().wall.unixMilliseconds))), timeouts: timeouts,
             changes: { journal.changes }, nowMilliseconds: { clocks.now().bootMilliseconds }, logger: Logger(label: "sync"))
     }

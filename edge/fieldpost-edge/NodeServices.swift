@@ -12,12 +12,9 @@ import StorageIO
 import SystemPackage
 
 /// Runs blocking work off the cooperative pool.
-func blocking(_ work: @escaping @Sendable () -> Void) async {
-    await withCheckedContinuation { continuation in
-        DispatchQueue.global().async {
-            work()
-            continuation.resume()
-        }
+func blocking<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+        DispatchQueue.global().async { continuation.resume(with: Result(catching: work)) }
     }
 }
 
@@ -28,10 +25,10 @@ struct CaptureService: Service {
     func run() async throws {
         for recorder in recorders { recorder.start() }
         try? await gracefulShutdown()
-        await blocking {
-            // All are asked before any is waited for: they seal side by side.
+        try await blocking {
+            // Side by side: one that hangs costs its three seconds once, not once for each that waits behind it.
             for recorder in recorders { recorder.requestStop() }
-            for recorder in recorders { recorder.stop() }
+            DispatchQueue.concurrentPerform(iterations: recorders.count) { recorders[$0].stop() }
         }
     }
 }
@@ -42,7 +39,7 @@ struct JournalService: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        await blocking { journal.close() }
+        try await blocking { journal.close() }
     }
 }
 
@@ -86,7 +83,7 @@ struct StatusService: Service {
         let notifier = ServiceNotifier()
         try await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
-                try report()
+                try await blocking { try report() }
                 notifier.watchdog()
                 // A figure is written because time has passed, and for no other reason.
                 guard (try? await Task.sleep(for: .seconds(intervalSeconds))) != nil else { return }
@@ -99,10 +96,20 @@ struct StatusService: Service {
         if let failure = status.failure { throw CommandError("recording stopped: \(failure)") }
         Gauge(label: "fieldpost_edge_segments").record(status.segments)
         Gauge(label: "fieldpost_edge_backlog_bytes").record(status.backlog.bytes)
+        if let space = status.space { Gauge(label: "fieldpost_edge_disk_available_bytes").record(space.availableBytes) }
+        if let progress = sync?.progress {
+            Gauge(label: "fieldpost_edge_hub_connected").record(progress.isConnected ? 1 : 0)
+            Gauge(label: "fieldpost_edge_hub_contacts").record(progress.contacts)
+            Gauge(label: "fieldpost_edge_sent_bytes").record(progress.bytesSent)
+            Gauge(label: "fieldpost_edge_sent_in_vain_bytes").record(progress.duplicateBytes)
+            Gauge(label: "fieldpost_edge_segments_set_aside").record(progress.setAside.count)
+        }
         for camera in status.cameras {
             let dimensions = [("camera", camera.camera.description)]
             Gauge(label: "fieldpost_edge_packets", dimensions: dimensions).record(Int64(clamping: camera.packets))
             Gauge(label: "fieldpost_edge_drops", dimensions: dimensions).record(Int64(clamping: camera.drops))
+            Gauge(label: "fieldpost_edge_connects", dimensions: dimensions).record(Int64(clamping: camera.connects))
+            Gauge(label: "fieldpost_edge_recording", dimensions: dimensions).record(camera.state == .recording ? 1 : 0)
         }
         write(RunningStatus(writtenUnixMilliseconds: clocks.now().wall.unixMilliseconds, cameras: status.cameras, sync: sync?.progress, metrics: registry.text()))
     }

@@ -96,6 +96,7 @@ struct IngestService: Sendable {
         guard let number = request.headers[.fieldpostSession].flatMap({ UInt64($0) }) else {
             throw Problem(status: 400, title: "The session is missing.", field: SyncRoutes.sessionHeader)
         }
+        let began = ContinuousClock.now
         let session = try await disk.run { [store, sessions, clock] in
             try PushSession(store: store, sessions: sessions, node: node, log: log, number: number, clock: clock)
         }
@@ -105,6 +106,10 @@ struct IngestService: Sendable {
             if let problem = try await disk.run({ try session.receive(bytes) }) { throw problem }
         }
         let reply = try await disk.run { try session.finish() }
+        Metrics.Timer(label: "fieldpost_ingest_push_seconds").recordNanoseconds(Int64((ContinuousClock.now - began) / .nanoseconds(1)))
+        Counter(label: "fieldpost_ingest_pushes_total").increment()
+        Counter(label: "fieldpost_ingest_refused_frames_total").increment(by: reply.refusals.count)
+        Counter(label: "fieldpost_ingest_duplicate_bytes_total").increment(by: reply.duplicateBytes)
         for refusal in reply.refusals {
             logger.warning("a frame was refused", metadata: ["node": "\(node)", "reason": "\(refusal.reason.rawValue)", "detail": "\(refusal.detail)", "segment": "\(refusal.segment.map(\.description) ?? "-")"])
         }

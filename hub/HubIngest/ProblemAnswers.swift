@@ -1,6 +1,7 @@
 import Hummingbird
 import HTTPTypes
 import Logging
+import Metrics
 import NIOCore
 import StorageIO
 import SyncProtocol
@@ -15,22 +16,27 @@ struct ProblemAnswers: RouterMiddleware {
             return try await next(request, context)
         } catch let problem as Problem {
             logger.info("refused", metadata: ["status": "\(problem.status)", "title": "\(problem.title)", "path": "\(request.uri.path)"])
-            return answer(problem)
+            return answer(problem, context)
         } catch let error as HTTPError {
-            return answer(Problem(status: error.status.code, title: error.status.reasonPhrase))
+            return answer(Problem(status: error.status.code, title: error.status.reasonPhrase), context)
         } catch let error as StorageError {
             logger.error("the disk failed", metadata: ["error": "\(error)"])
-            return answer(error.isNoSpace ? Problem(status: 507, title: "The hub's disk is full.") : Problem(status: 503, title: "The hub's disk failed; try again later."))
+            return answer(error.isNoSpace ? Problem(status: 507, title: "The hub's disk is full.") : Problem(status: 503, title: "The hub's disk failed; try again later."), context)
         } catch is CancellationError {
             throw CancellationError()
         } catch {
             logger.error("a call failed", metadata: ["error": "\(error)", "path": "\(request.uri.path)"])
-            return answer(Problem(status: 503, title: "The hub could not take this now; try again later."))
+            return answer(Problem(status: 503, title: "The hub could not take this now; try again later."), context)
         }
     }
 
-    /// The connection closes after a refusal: the rest of a body that will not be read must not be mistaken for a request.
-    private func answer(_ problem: Problem) -> Response {
+    /// A refused body is not read for long: the connection closes once the answer has had time to arrive.
+    private static let closeDelay = TimeAmount.seconds(2)
+
+    private func answer(_ problem: Problem, _ context: IngestContext) -> Response {
+        Counter(label: "fieldpost_ingest_problems_total", dimensions: [("status", "\(problem.status)")]).increment()
+        let channel = context.channel
+        channel.eventLoop.scheduleTask(in: Self.closeDelay) { channel.close(promise: nil) }
         let body = (try? MessageCoding.json(problem)) ?? Array("{}".utf8)
         return Response(
             status: .init(code: problem.status), headers: [.contentType: SyncRoutes.problemType, .connection: "close"],

@@ -33,6 +33,7 @@ final class PushSession: Sendable {
         self.log = log
         self.number = number
         self.clock = clock
+        guard try store.hasSpace() else { throw Problem(status: 507, title: "The hub's disk is full.", detail: "Nothing is taken until there is space.") }
         state = Mutex(State(machine: HubPushMachine(verifier: try store.verifier(node, log))))
     }
 
@@ -85,6 +86,10 @@ final class PushSession: Sendable {
             Counter(label: "fieldpost_ingest_entries_total").increment(by: entries.count)
         case .append(let segment, let hash, let offset, let skip):
             guard case .data(_, _, let bytes) = frame else { return nil }
+            guard store.hasRoom(for: hash, node: node) else {
+                state.machine.refused(Refusal(frame: state.machine.frames - 1, reason: .tooManyPartials, detail: "too many segments have begun and not ended", segment: segment))
+                return nil
+            }
             var known = try state.current?.segment == segment ? state.current?.state : store.segmentState(segment, node: node, log: log)
             try store.appendPartial(bytes[skip...], to: hash, node: node)
             known?.partialBytes = offset + Int64(bytes.count - skip)

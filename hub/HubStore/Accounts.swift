@@ -6,6 +6,8 @@ import GRDB
 package struct Accounts: Sendable {
     package static let passwordLengthMin = 12
     package static let passwordBytesMax = 512
+    /// A one-time password lies in a mail or on a note: it is good for three days.
+    package static let oneTimeMilliseconds: Int64 = 72 * 3_600_000
 
     let database: any DatabaseWriter
     let hasher: PasswordHasher
@@ -48,6 +50,13 @@ package struct Accounts: Sendable {
                 ) STRICT;
                 """)
         }
+        migrator.registerMigration("accounts-2") { database in
+            try database.execute(sql: "ALTER TABLE user ADD COLUMN oneTimeUntilUnixMilliseconds INTEGER")
+            // When older one-time passwords were given out is known only for new users; all get their time from there.
+            try database.execute(
+                sql: "UPDATE user SET oneTimeUntilUnixMilliseconds = createdUnixMilliseconds + ? WHERE mustChangePassword = 1",
+                arguments: [oneTimeMilliseconds])
+        }
     }
 
     package enum Fault: Error, Hashable, CustomStringConvertible {
@@ -56,6 +65,8 @@ package struct Accounts: Sendable {
         case unknownUser
         /// A sentence that says what a password must be.
         case unfitPassword(String)
+        /// The session that asked has ended meanwhile, or its one-time password has been used up.
+        case sessionOver
         case busy
 
         package var description: String {
@@ -64,6 +75,7 @@ package struct Accounts: Sendable {
             case .nameTaken: "a user of this name exists already"
             case .unknownUser: "there is no such user"
             case .unfitPassword(let sentence): sentence
+            case .sessionOver: "the session is over; sign in again"
             case .busy: "too many sign-ins at once; try again in a minute"
             }
         }
@@ -78,8 +90,13 @@ package struct Accounts: Sendable {
         try await database.write { database in
             guard try Int.fetchOne(database, sql: "SELECT 1 FROM user WHERE name = ?", arguments: [name]) == nil else { throw Fault.nameTaken }
             try database.execute(
-                sql: "INSERT INTO user VALUES (?, ?, ?, ?, ?, 1, ?)",
-                arguments: [name, role.rawValue, Data(hashed.hash), Data(hashed.salt), cost.rounds, nowUnixMilliseconds])
+                sql: """
+                    INSERT INTO user (name, role, hash, salt, scryptRounds, mustChangePassword, createdUnixMilliseconds, oneTimeUntilUnixMilliseconds)
+                    VALUES (?, ?, ?, ?, ?, 1, ?, ?)
+                    """,
+                arguments: [
+                    name, role.rawValue, Data(hashed.hash), Data(hashed.salt), cost.rounds, nowUnixMilliseconds, nowUnixMilliseconds + Self.oneTimeMilliseconds,
+                ])
         }
         return password
     }
@@ -89,26 +106,42 @@ package struct Accounts: Sendable {
     }
 
     /// Gives the user a new one-time password and ends all of the user's sessions.
-    package func resetPassword(name: String) async throws -> String {
+    /// - Parameter now: the operator's command has no clock of its own; everybody else passes theirs.
+    package func resetPassword(name: String, nowUnixMilliseconds now: Int64 = Int64(Date().timeIntervalSince1970 * 1_000)) async throws -> String {
         let password = Self.oneTimePassword()
-        try await store(password: password, for: name, mustChange: true, keeping: nil)
+        try await store(password: password, for: name, oneTimeUntil: now + Self.oneTimeMilliseconds)
         return password
     }
 
     /// Sets the user's own password. All other sessions of the user end.
-    package func setPassword(name: String, to password: String, keeping token: SessionToken? = nil) async throws {
+    /// - Parameter isOneTimeSpent: the session came with a one-time password, which this uses up: of two such
+    ///   requests at the same moment only one succeeds, and the other is told that its session is over.
+    package func setPassword(name: String, to password: String, keeping token: SessionToken? = nil, isOneTimeSpent: Bool = false) async throws {
         if let objection = Self.objection(to: password, name: name) { throw Fault.unfitPassword(objection) }
-        try await store(password: password, for: name, mustChange: false, keeping: token)
+        if isOneTimeSpent, try await hasher.verify(password, against: try await credential(of: name)?.stored) {
+            throw Fault.unfitPassword("The new password must not be the one-time password.")
+        }
+        try await store(password: password, for: name, oneTimeUntil: nil, keeping: token, isOneTimeSpent: isOneTimeSpent)
     }
 
-    private func store(password: String, for name: String, mustChange: Bool, keeping token: SessionToken?) async throws {
+    private func store(
+        password: String, for name: String, oneTimeUntil: Int64?, keeping token: SessionToken? = nil, isOneTimeSpent: Bool = false
+    ) async throws {
         let hashed = try await hasher.hash(password)
         let cost = hasher.cost
         let kept = token.map { Data($0.storedHash) } ?? Data()
+        let isBound = token != nil
         try await database.write { database in
+            // Deriving takes a while; a session that ended meanwhile must not set a password any more.
+            if isBound, try Int.fetchOne(database, sql: "SELECT 1 FROM session WHERE tokenHash = ? AND user = ?", arguments: [kept, name]) == nil {
+                throw Fault.sessionOver
+            }
+            if isOneTimeSpent, try Int.fetchOne(database, sql: "SELECT 1 FROM user WHERE name = ? AND mustChangePassword = 1", arguments: [name]) == nil {
+                throw Fault.sessionOver
+            }
             try database.execute(
-                sql: "UPDATE user SET hash = ?, salt = ?, scryptRounds = ?, mustChangePassword = ? WHERE name = ?",
-                arguments: [Data(hashed.hash), Data(hashed.salt), cost.rounds, mustChange, name])
+                sql: "UPDATE user SET hash = ?, salt = ?, scryptRounds = ?, mustChangePassword = ?, oneTimeUntilUnixMilliseconds = ? WHERE name = ?",
+                arguments: [Data(hashed.hash), Data(hashed.salt), cost.rounds, oneTimeUntil != nil, oneTimeUntil, name])
             guard database.changesCount == 1 else { throw Fault.unknownUser }
             try database.execute(sql: "DELETE FROM session WHERE user = ? AND tokenHash <> ?", arguments: [name, kept])
         }

@@ -83,12 +83,20 @@ final class SignInLimits: Sendable {
     private struct Tables {
         var accounts: [String: [Int64]] = [:]
         var addresses: [String: [Int64]] = [:]
+        /// When a refusal of this account or address was last written down.
+        var noted: [String: [Int64]] = [:]
     }
     private let tables = Mutex(Tables())
 
+    struct Refusal: Equatable {
+        var retryAfterSeconds: Int
+        /// The first for this account or address in a minute.
+        var isFirst: Bool
+    }
+
     /// Counts an attempt; nil when it may go on, else the seconds to wait. A refused attempt is not counted, so
     /// that knocking does not lengthen the wait.
-    func admit(name: String, address: String, nowUnixMilliseconds now: Int64) -> Int? {
+    func admit(name: String, address: String, nowUnixMilliseconds now: Int64) -> Refusal? {
         // The name is somebody's input of any length; its hash is a key of a known size.
         let name = Self.key(name)
         return tables.withLock { tables in
@@ -96,8 +104,16 @@ final class SignInLimits: Sendable {
             Self.tidy(&tables.addresses, now: now)
             let account = Self.recent(tables.accounts[name], now: now)
             let from = Self.recent(tables.addresses[address], now: now)
-            let waits = [Self.wait(account, allowed: Self.perAccount, now: now), Self.wait(from, allowed: Self.perAddress, now: now)]
-            if let wait = waits.compactMap({ $0 }).max() { return wait }
+            let addressWait = Self.wait(from, allowed: Self.perAddress, now: now)
+            let waits = [Self.wait(account, allowed: Self.perAccount, now: now), addressWait]
+            if let wait = waits.compactMap({ $0 }).max() {
+                // One address that tries many names, and many addresses that try one name, are one event each.
+                let key = addressWait == nil ? "account \(name)" : "address \(address)"
+                Self.tidy(&tables.noted, now: now)
+                let isFirst = Self.recent(tables.noted[key], now: now).isEmpty
+                if isFirst { tables.noted[key] = [now] }
+                return Refusal(retryAfterSeconds: wait, isFirst: isFirst)
+            }
             tables.accounts[name] = account + [now]
             tables.addresses[address] = from + [now]
             return nil

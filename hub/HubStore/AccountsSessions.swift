@@ -1,6 +1,7 @@
 import Crypto
 import FoundationEssentials
 import GRDB
+import RecordingModel
 
 /// 256 random bits in base64url. The hub keeps only their SHA-256.
 package struct SessionToken: Hashable, Sendable, CustomStringConvertible {
@@ -24,6 +25,9 @@ package struct SessionToken: Hashable, Sendable, CustomStringConvertible {
         }) else { return nil }
         self.text = text
     }
+
+    /// What a link to footage names its session by. It opens nothing: the token cannot be found from it.
+    package var reference: String { ContentHash(storedHash)?.hex ?? "" }
 
     var storedHash: [UInt8] { Array(SHA256.hash(data: Array(text.utf8))) }
 
@@ -60,9 +64,12 @@ extension Accounts {
     private static let sessionsPerUserMax = 64
 
     package func signIn(name: String, password: String, address: String, kind: Session.Kind, nowUnixMilliseconds now: Int64) async throws -> SignIn {
-        if let wait = limits.admit(name: name, address: address, nowUnixMilliseconds: now) {
-            try await record(user: Self.auditable(name), address: address, action: .signInLimited, object: kind.rawValue, nowUnixMilliseconds: now)
-            return .tooMany(retryAfterSeconds: wait)
+        if let refusal = limits.admit(name: name, address: address, nowUnixMilliseconds: now) {
+            // Once for each account or address and minute: who knocks without end must not fill the disk.
+            if refusal.isFirst {
+                try await record(user: Self.auditable(name), address: address, action: .signInLimited, object: kind.rawValue, nowUnixMilliseconds: now)
+            }
+            return .tooMany(retryAfterSeconds: refusal.retryAfterSeconds)
         }
         let credential = try await credential(of: name)
         let isRight: Bool
@@ -72,20 +79,25 @@ extension Accounts {
         } catch Fault.busy {
             return .busy
         }
-        guard isRight, let credential else {
+        // An overdue one-time password is a wrong password, also in how long the answer takes.
+        guard isRight, let credential, credential.isValid(at: now) else {
             try await record(user: Self.auditable(name), address: address, action: .signInFailed, object: kind.rawValue, nowUnixMilliseconds: now)
             return .refused
         }
         limits.forgive(name: name)
         let token = SessionToken.random()
-        try await database.write { database in
+        let isMade = try await database.write { database -> Bool in
+            // The password was right a moment ago; if it was used up or reset meanwhile, no session comes of it.
+            guard try Data.fetchOne(database, sql: "SELECT hash FROM user WHERE name = ?", arguments: [name]) == Data(credential.stored.hash) else { return false }
             try database.execute(
                 sql: "INSERT INTO session VALUES (?, ?, ?, ?, ?)", arguments: [Data(token.storedHash), name, kind.rawValue, now, now])
             // Old sessions of this user go, so that the table is bounded.
             try database.execute(
                 sql: "DELETE FROM session WHERE user = ?1 AND tokenHash NOT IN (SELECT tokenHash FROM session WHERE user = ?1 ORDER BY lastUsedUnixMilliseconds DESC LIMIT ?2)",
                 arguments: [name, Self.sessionsPerUserMax])
+            return true
         }
+        guard isMade else { return .refused }
         try await record(user: name, address: address, action: .signIn, object: kind.rawValue, nowUnixMilliseconds: now)
         return .ok(token, mustChangePassword: credential.mustChange)
     }
@@ -100,23 +112,14 @@ extension Accounts {
 
     package func session(forToken token: SessionToken, nowUnixMilliseconds now: Int64) async throws -> Session? {
         let hash = Data(token.storedHash)
-        let found = try await database.read { database -> (session: Session, created: Int64, lastUsed: Int64)? in
-            let row = try Row.fetchOne(
-                database,
-                sql: """
-                    SELECT session.user, session.kind, session.createdUnixMilliseconds, session.lastUsedUnixMilliseconds, user.role, user.mustChangePassword
-                    FROM session JOIN user ON user.name = session.user WHERE tokenHash = ?
-                    """, arguments: [hash])
-            guard let row, let kind = Session.Kind(rawValue: row["kind"]), let role = UserRole(rawValue: row["role"]) else { return nil }
-            let session = Session(user: row["user"], role: role, kind: kind, mustChangePassword: row["mustChangePassword"])
-            return (session, row["createdUnixMilliseconds"], row["lastUsedUnixMilliseconds"])
-        }
-        guard let found else { return nil }
+        guard let found = try await storedSession(hash) else { return nil }
         let kind = found.session.kind
-        guard now - found.created < kind.absoluteMilliseconds, now - found.lastUsed < kind.idleMilliseconds else {
+        guard now - found.created < kind.absoluteMilliseconds else {
             try await signOut(token)
             return nil
         }
+        // The row of an idle session stays: links that it made last as long as it could have lasted.
+        guard now - found.lastUsed < kind.idleMilliseconds, found.isUsable(at: now) else { return nil }
         // Once a minute is enough to know that a session is in use, and spares a write for every request.
         if now - found.lastUsed > 60_000 {
             try await database.write { try $0.execute(sql: "UPDATE session SET lastUsedUnixMilliseconds = ? WHERE tokenHash = ?", arguments: [now, hash]) }
@@ -124,12 +127,55 @@ extension Accounts {
         return found.session
     }
 
-    private func credential(of name: String) async throws -> (stored: PasswordHasher.Stored, mustChange: Bool)? {
-        try await database.read { database -> (stored: PasswordHasher.Stored, mustChange: Bool)? in
-            let row = try Row.fetchOne(database, sql: "SELECT hash, salt, scryptRounds, mustChangePassword FROM user WHERE name = ?", arguments: [name])
+    /// The session behind a link, if nobody signed out of it, reset the password or removed the user since. That it
+    /// rests does not end it: VLC plays on when the browser is closed.
+    package func session(forReference reference: String, of user: String, nowUnixMilliseconds now: Int64) async throws -> Session? {
+        guard let hash = ContentHash(reference), let found = try await storedSession(Data(hash.bytes)), found.session.user == user,
+            now - found.created < found.session.kind.absoluteMilliseconds, !found.session.mustChangePassword
+        else { return nil }
+        return found.session
+    }
+
+    private struct StoredSession {
+        var session: Session
+        var created: Int64
+        var lastUsed: Int64
+        var oneTimeUntil: Int64?
+
+        func isUsable(at now: Int64) -> Bool { !session.mustChangePassword || now < oneTimeUntil ?? .min }
+    }
+
+    private func storedSession(_ hash: Data) async throws -> StoredSession? {
+        try await database.read { database -> StoredSession? in
+            let row = try Row.fetchOne(
+                database,
+                sql: """
+                    SELECT session.user, session.kind, session.createdUnixMilliseconds, session.lastUsedUnixMilliseconds, user.role, user.mustChangePassword,
+                        user.oneTimeUntilUnixMilliseconds
+                    FROM session JOIN user ON user.name = session.user WHERE tokenHash = ?
+                    """, arguments: [hash])
+            guard let row, let kind = Session.Kind(rawValue: row["kind"]), let role = UserRole(rawValue: row["role"]) else { return nil }
+            let session = Session(user: row["user"], role: role, kind: kind, mustChangePassword: row["mustChangePassword"])
+            return StoredSession(
+                session: session, created: row["createdUnixMilliseconds"], lastUsed: row["lastUsedUnixMilliseconds"], oneTimeUntil: row["oneTimeUntilUnixMilliseconds"])
+        }
+    }
+
+    struct Credential {
+        var stored: PasswordHasher.Stored
+        var mustChange: Bool
+        var oneTimeUntil: Int64?
+
+        func isValid(at now: Int64) -> Bool { !mustChange || now < oneTimeUntil ?? .min }
+    }
+
+    func credential(of name: String) async throws -> Credential? {
+        try await database.read { database -> Credential? in
+            let row = try Row.fetchOne(
+                database, sql: "SELECT hash, salt, scryptRounds, mustChangePassword, oneTimeUntilUnixMilliseconds FROM user WHERE name = ?", arguments: [name])
             return row.map { row in
                 let stored = PasswordHasher.Stored(hash: Array(row["hash"] as Data), salt: Array(row["salt"] as Data), rounds: row["scryptRounds"])
-                return (stored, row["mustChangePassword"])
+                return Credential(stored: stored, mustChange: row["mustChangePassword"], oneTimeUntil: row["oneTimeUntilUnixMilliseconds"])
             }
         }
     }

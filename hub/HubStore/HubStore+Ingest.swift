@@ -78,9 +78,14 @@ extension HubStore {
         let key: [any DatabaseValueConvertible] = [verifier.node.description, verifier.log.description]
         switch entry.body {
         case .segment(let record):
+            let known = try Row.fetchOne(
+                db, sql: "SELECT sha256 FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ?",
+                arguments: Self.arguments(record.id, verifier.node, verifier.log))
+            // A statement covers sequence numbers: one number for two contents would license deleting what is not here.
+            guard known == nil else { throw Problem(status: 422, title: "A sequence number is used twice.", detail: "\(record.id)", field: "entries") }
             try db.execute(
                 sql: """
-                    INSERT OR IGNORE INTO segments (node, log, camera, kind, sequence, log_index, start_ms, end_ms, bytes, sha256, record)
+                    INSERT INTO segments (node, log, camera, kind, sequence, log_index, start_ms, end_ms, bytes, sha256, record)
                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: StatementArguments(
@@ -88,9 +93,15 @@ extension HubStore {
                         record.stream.camera.description, record.stream.kind.rawValue, Int64(bitPattern: record.sequence), Int64(index),
                         record.startUnixMilliseconds, record.endUnixMilliseconds, record.bytes, record.sha256.hex, try json(record),
                     ]))
+            guard record.stream.kind == .main else { break }
+            try db.execute(
+                sql: """
+                    INSERT INTO cameras (node, camera, newest_ms) VALUES (?, ?, ?)
+                    ON CONFLICT DO UPDATE SET newest_ms = MAX(newest_ms, excluded.newest_ms)
+                    """, arguments: [verifier.node.description, record.stream.camera.description, record.endUnixMilliseconds])
         case .gap(let gap):
             try db.execute(
-                sql: "INSERT OR IGNORE INTO gaps (node, log, log_index, camera, kind, start_ms, end_ms, cause, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                sql: "INSERT INTO gaps (node, log, log_index, camera, kind, start_ms, end_ms, cause, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 arguments: StatementArguments(
                     key + [
                         Int64(index), gap.stream.camera.description, gap.stream.kind.rawValue, gap.startWall.unixMilliseconds, gap.endUnixMilliseconds,
@@ -111,6 +122,18 @@ extension HubStore {
         guard let row, let hash = ContentHash(row["sha256"] as String) else { return nil }
         let isHeld: Bool = row["held"]
         return SegmentState(sha256: hash, bytes: row["bytes"], isHeld: isHeld, partialBytes: isHeld ? 0 : try inbox.withLock { try $0.length(PartialKey(node: node, sha256: hash)) })
+    }
+
+    /// Whether the node may begin another partial segment, or go on with this one.
+    package func hasRoom(for hash: ContentHash, node: NodeID) -> Bool {
+        let waiting = inbox.withLock { $0.hashes(of: node) }
+        return waiting.contains(hash) || waiting.count < Self.partialsMax
+    }
+
+    /// Disk space below which nothing more is taken: 5 % or 256 MiB, whichever is less.
+    package func hasSpace() throws -> Bool {
+        let space = try storage.space(root)
+        return space.availableBytes >= min(space.totalBytes / 20, 256 << 20)
     }
 
     package func appendPartial(_ bytes: ArraySlice<UInt8>, to hash: ContentHash, node: NodeID) throws {
@@ -141,6 +164,12 @@ extension HubStore {
                     FROM (SELECT bytes, start_ms, end_ms FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ?) s
                     WHERE id = ?
                     """, arguments: Self.arguments(stored.segment, node, log) + [node.description])
+            try db.execute(
+                sql: """
+                    UPDATE cameras SET newest_held_ms = MAX(COALESCE(newest_held_ms, 0), s.end_ms)
+                    FROM (SELECT end_ms FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ? AND kind = 'main') s
+                    WHERE node = ? AND camera = ?
+                    """, arguments: Self.arguments(stored.segment, node, log) + [node.description, stored.segment.stream.camera.description])
         }
         heldCache.withLock { $0[LogKey(node: node, log: log)]?[stored.segment.stream, default: SequenceRanges()].insert(stored.segment.sequence) }
         return true
@@ -179,24 +208,22 @@ extension HubStore {
                 level: .stored, issuedUnixMilliseconds: now), signer: signer)
     }
 
-    /// Partial segments named in an answer at most.
+    /// Partial segments that a node may have here at a time.
     static let partialsMax = 16
 
-    /// Partial segments of a node, oldest entry first.
+    /// Partial segments of a node.
     package func partials(_ node: NodeID, _ log: LogID) throws -> [PartialSegment] {
-        let waiting = Set(try storage.list(root.appending("partials")).prefix(4096))
+        let waiting = inbox.withLock { $0.hashes(of: node) }
         guard !waiting.isEmpty else { return [] }
-        let rows = try catalogue.read { db in
-            try Row.fetchAll(
-                db, sql: "SELECT camera, kind, sequence, sha256 FROM segments WHERE node = ? AND log = ? AND held = 0 ORDER BY log_index LIMIT 100000",
-                arguments: [node.description, log.description])
-        }
         var partials: [PartialSegment] = []
-        for row in rows where partials.count < Self.partialsMax {
-            guard let stream = StreamID("\(row["camera"] as String)/\(row["kind"] as String)"), let hash = ContentHash(row["sha256"] as String) else { continue }
-            let key = PartialKey(node: node, sha256: hash)
-            guard waiting.contains(key.fileName) else { continue }
-            let offset = try inbox.withLock { try $0.length(key) }
+        for hash in waiting where partials.count < Self.partialsMax {
+            let row = try catalogue.read { db in
+                try Row.fetchOne(
+                    db, sql: "SELECT camera, kind, sequence FROM segments WHERE sha256 = ? AND node = ? AND log = ? AND held = 0 ORDER BY sequence LIMIT 1",
+                    arguments: [hash.hex, node.description, log.description])
+            }
+            guard let row, let stream = StreamID("\(row["camera"] as String)/\(row["kind"] as String)") else { continue }
+            let offset = try inbox.withLock { try $0.length(PartialKey(node: node, sha256: hash)) }
             partials.append(
                 PartialSegment(segment: SegmentID(stream: stream, sequence: UInt64(bitPattern: row["sequence"] as Int64)), sha256: hash, offset: offset))
         }

@@ -53,6 +53,15 @@ extension HubStore {
         }
     }
 
+    /// Suspends a node (stolen, sold) or lets it in again. What it sent before stays.
+    /// - Returns: false when no node has that name.
+    package func setState(_ state: NodeSummary.State, ofNodeNamed name: String) throws -> Bool {
+        try catalogue.write { db in
+            try db.execute(sql: "UPDATE nodes SET state = ? WHERE name = ?", arguments: [state.rawValue, name])
+            return db.changesCount == 1
+        }
+    }
+
     package func session(of node: NodeID) throws -> UInt64 {
         try catalogue.read { db in
             UInt64(bitPattern: try Int64.fetchOne(db, sql: "SELECT session FROM nodes WHERE id = ?", arguments: [node.description]) ?? 0)
@@ -64,6 +73,9 @@ extension HubStore {
     package func hello(_ request: HelloRequest, from node: NodeID, nowUnixMilliseconds now: Int64) throws -> HelloReply {
         guard let version = ProtocolVersion.supported.first(where: request.versions.contains) else {
             throw Problem(status: 400, title: "No common protocol version.", detail: "This hub speaks \(ProtocolVersion.supported).", field: "versions")
+        }
+        guard request.status.isPlausible, request.backlog.isPlausible, request.logSize <= Plausibility.sequenceMax, request.session <= UInt64(Int64.max) else {
+            throw Problem(status: 400, title: "The status holds a time, length or count that cannot be.", field: "status")
         }
         try catalogue.write { db in
             let known = UInt64(bitPattern: try Int64.fetchOne(db, sql: "SELECT session FROM nodes WHERE id = ?", arguments: [node.description]) ?? 0)
@@ -87,7 +99,7 @@ extension HubStore {
         return HelloReply(
             version: version, hubUnixMilliseconds: now, logSize: verifier.size, logRoot: verifier.root,
             statement: try statement(for: node, log: request.log, nowUnixMilliseconds: now), partials: try partials(node, request.log),
-            wants: [], grant: Self.grant)
+            grant: Self.grant)
     }
 
     /// Notes that the node has just been heard.

@@ -1,3 +1,4 @@
+import Dispatch
 import EvidenceLog
 import FoundationEssentials
 import GRDB
@@ -33,10 +34,7 @@ extension HubStore {
         for health in status?.cameras ?? [] {
             cameras[health.camera] = NodeSummary.Camera(camera: health.camera, newestUnixMilliseconds: nil, newestOnHubUnixMilliseconds: nil, health: health)
         }
-        let newest = try Row.fetchAll(
-            db,
-            sql: "SELECT camera, MAX(end_ms) AS newest, MAX(CASE WHEN held = 1 THEN end_ms END) AS held FROM segments WHERE node = ? AND kind = 'main' GROUP BY camera",
-            arguments: [node.description])
+        let newest = try Row.fetchAll(db, sql: "SELECT camera, newest_ms AS newest, newest_held_ms AS held FROM cameras WHERE node = ?", arguments: [node.description])
         for row in newest {
             guard let camera = CameraID(row["camera"] as String) else { continue }
             cameras[camera] = NodeSummary.Camera(
@@ -68,13 +66,16 @@ extension HubStore {
         }
     }
 
+    /// Longer than any segment: with it the index on the end bounds a window on both sides.
+    private static let segmentMillisecondsMax: Int64 = 3_600_000
+
     static func segments(_ db: Database, _ node: NodeID, _ camera: CameraID, _ from: Int64, _ to: Int64) throws -> [(segment: PlayableSegment, isHeld: Bool)] {
         try Row.fetchAll(
             db,
             sql: """
-                SELECT record, log_index, held FROM segments WHERE node = ? AND camera = ? AND kind = 'main' AND end_ms > ? AND start_ms < ?
+                SELECT record, log_index, held FROM segments WHERE node = ? AND camera = ? AND kind = 'main' AND end_ms > ? AND end_ms < ? AND start_ms < ?
                 ORDER BY start_ms, log_index
-                """, arguments: [node.description, camera.description, from, to]
+                """, arguments: [node.description, camera.description, from, to + Self.segmentMillisecondsMax, to]
         ).map { row in
             (PlayableSegment(record: try decode(SegmentRecord.self, row["record"]), logIndex: UInt64(row["log_index"] as Int64)), row["held"])
         }
@@ -102,7 +103,10 @@ extension HubStore {
             }
         }
         guard let log = found.first?.log, found.count == segments.count, found.allSatisfy({ $0.log == log }) else { return nil }
-        return try proof(node: node, log: log, indexes: found.map(\.index))
+        // Reading and hashing a log takes time that the cooperative pool does not have.
+        return try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(with: Result { try self.proof(node: node, log: log, indexes: found.map(\.index)) }) }
+        }
     }
 
     private func proof(node: NodeID, log: LogID, indexes: [UInt64]) throws -> ProofBundle? {
@@ -111,14 +115,14 @@ extension HubStore {
         let lines = try LogFolder.lines(in: storage.read(folder.appending(LogFolder.entryFileName(first: 0)), limitBytes: 2 << 30)).lines.prefix(size)
         let stored = try LogFolder.checkpoints(in: storage.read(folder.appending(LogFolder.checkpointsName), limitBytes: 256 << 20)).checkpoints
             .filter { $0.checkpoint.size <= UInt64(size) }
-        let leaves = lines.map { MerkleTree.leafHash($0) }
+        let tree = MerkleLevels(leaves: lines.map { MerkleTree.leafHash($0) })
         var chosen: [SignedCheckpoint] = []
         var positions: [UInt64: Int] = [:]
         /// The first checkpoint that covers an entry is of the entry's own epoch, since batches end where keys change.
         func prove(_ index: UInt64) -> ProvenEntry? {
-            guard index < UInt64(leaves.count), let above = stored.first(where: { $0.checkpoint.size > index }) else { return nil }
-            let covered = leaves[..<Int(above.checkpoint.size)]
-            guard let path = MerkleTree.inclusionProof(of: Int(index), in: covered) else { return nil }
+            guard index < UInt64(tree.count), let above = stored.first(where: { $0.checkpoint.size > index }),
+                let path = tree.inclusionProof(of: Int(index), size: Int(above.checkpoint.size))
+            else { return nil }
             let position = positions[above.checkpoint.size] ?? chosen.count
             if position == chosen.count {
                 chosen.append(above)

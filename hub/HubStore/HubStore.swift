@@ -57,7 +57,7 @@ package final class HubStore: Sendable {
         Self.registerMigrations(&migrator)
         Accounts.registerMigrations(&migrator)
         try migrator.migrate(catalogue)
-        inbox = Mutex(Inbox(folder: dataDirectory.appending("partials"), storage: storage))
+        inbox = Mutex(try Inbox(folder: dataDirectory.appending("partials"), storage: storage))
     }
 
     func logFolder(_ node: NodeID, _ log: LogID) -> FilePath {
@@ -104,6 +104,11 @@ extension HubStore {
                     ) WITHOUT ROWID;
                     CREATE INDEX segments_by_time ON segments (node, camera, kind, end_ms);
                     CREATE INDEX segments_by_hash ON segments (sha256);
+                    CREATE INDEX segments_by_sequence ON segments (node, camera, kind, sequence);
+                    CREATE TABLE cameras (
+                        node TEXT NOT NULL, camera TEXT NOT NULL, newest_ms INTEGER NOT NULL, newest_held_ms INTEGER,
+                        PRIMARY KEY (node, camera)
+                    ) WITHOUT ROWID;
                     CREATE INDEX segments_missing ON segments (node, bytes) WHERE held = 0;
                     CREATE TABLE gaps (
                         node TEXT NOT NULL, log TEXT NOT NULL, log_index INTEGER NOT NULL, camera TEXT NOT NULL, kind TEXT NOT NULL,

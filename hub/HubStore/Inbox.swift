@@ -23,12 +23,21 @@ struct Inbox: ~Copyable {
     private let folder: FilePath
     private let storage: any StorageIO
     private var open: [PartialKey: Open] = [:]
+    /// What lies in the folder, so that nobody has to list it.
+    private var waiting: [NodeID: Set<ContentHash>] = [:]
     private var counter: UInt64 = 0
 
-    init(folder: FilePath, storage: any StorageIO) {
+    init(folder: FilePath, storage: any StorageIO) throws {
         self.folder = folder
         self.storage = storage
+        for name in try storage.list(folder) {
+            let parts = name.split(separator: ".").map(String.init)
+            if parts.count == 2, let node = NodeID(parts[0]), let hash = ContentHash(parts[1]) { waiting[node, default: []].insert(hash) }
+        }
     }
+
+    /// Hashes of the node's partial segments.
+    func hashes(of node: NodeID) -> Set<ContentHash> { waiting[node] ?? [] }
 
     func path(_ key: PartialKey) -> FilePath { folder.appending(key.fileName) }
 
@@ -54,14 +63,23 @@ struct Inbox: ~Copyable {
     }
 
     /// Compares the whole file with its name and syncs it. False, and the file gone, when it is something else.
+    /// The caller moves the file away at once.
     mutating func finish(_ key: PartialKey) throws -> Bool {
         let entry = try take(key)
+        waiting[key.node]?.remove(key.sha256)
         guard ContentHash(Array(entry.hasher.finalize())) == key.sha256 else {
             try entry.file.close()
             try storage.remove(path(key))
             return false
         }
-        try entry.file.sync()
+        do {
+            try entry.file.sync()
+        } catch {
+            // A failed sync is final: the next one would succeed on pages that never reached the disk.
+            try? entry.file.close()
+            try storage.remove(path(key))
+            throw error
+        }
         try entry.file.close()
         return true
     }
@@ -77,6 +95,7 @@ struct Inbox: ~Copyable {
             try open.removeValue(forKey: oldest)?.file.close()
         }
         let file = try storage.openForAppending(path(key))
+        waiting[key.node, default: []].insert(key.sha256)
         var hasher = SHA256()
         if file.length > 0 {
             let reader = try storage.openForReading(path(key))

@@ -79,3 +79,30 @@ struct ResetPasswordCommand: AsyncParsableCommand {
         printLine(try await Accounts(catalogue: store.catalogue).resetPassword(name: name))
     }
 }
+
+struct SuspendCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "suspend", abstract: "Takes nothing more from a node; what it sent stays.", discussion: "For a node that was stolen or given away. It is answered 403 from now on.")
+
+    @Argument(help: "The node's name.") var name: String
+    @OptionGroup var options: HubOptions
+
+    func run() async throws { try setState(.suspended, name, options) }
+}
+
+struct ResumeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resume", abstract: "Takes footage of a suspended or forked node again.",
+        discussion: "A node whose log still has a second history will be stopped again; give it a new data directory and let it join anew.")
+
+    @Argument(help: "The node's name.") var name: String
+    @OptionGroup var options: HubOptions
+
+    func run() async throws { try setState(.active, name, options) }
+}
+
+private func setState(_ state: NodeSummary.State, _ name: String, _ options: HubOptions) throws {
+    let store = try HubFolder.open(options.path).store(logger: Logger(label: "hub"))
+    guard try store.setState(state, ofNodeNamed: name) else { throw CommandError("no node is named '\(name)'; the names are in: fieldpost status") }
+    printLine("\(name) is \(state.rawValue)")
+}

@@ -1,9 +1,17 @@
+import EvidenceLog
 import HubStore
 import Hummingbird
 import RecordingModel
 
 extension ReviewService {
+    /// Whose signatures a check of footage may believe. `fieldpost login` keeps it.
+    private struct HubAnswer: Encodable {
+        var hub: HubID
+        var hubKey: String
+    }
+
     func addNodeRoutes(to router: some RouterMethods<ReviewContext>) {
+        router.get("api/v1/hub") { [self] _, _ in try Response.json(HubAnswer(hub: store.hub, hubKey: store.hubKey.text)) }
         router.get("api/v1/nodes") { [self] _, _ in
             try Response.json(NodeList(asOfUnixMilliseconds: now, nodes: try await store.nodeSummaries()))
         }

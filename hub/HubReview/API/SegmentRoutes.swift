@@ -16,8 +16,9 @@ extension ReviewService {
             guard let camera = try request.query("camera").flatMap({ CameraID($0) }) else {
                 throw Problem(.badRequest, "The parameter camera must be \(CameraID.expectation).", field: "camera")
             }
-            guard let segment = try await store.segment(hash, node: node, camera: camera) else { throw Problem.notFound }
+            // First the right, so that nobody without it learns which content exists.
             guard try context.requireSession().role.mayViewFootage else { throw Problem.noFootageRight }
+            guard let segment = try await store.segment(hash, node: node, camera: camera, within: nil) else { throw Problem.notFound }
             try await audit(.viewSegment, "\(node)/\(segment.record.id) \(hash)", context: context)
             return try await segmentAnswer(segment, to: request)
         }

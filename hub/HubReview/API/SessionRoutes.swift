@@ -25,7 +25,13 @@ extension ReviewService {
                         .forbidden, "This password was for one sign-in. Send newPassword with it, or set a password on the hub's page.",
                         code: "password-change-required")
                 }
-                try await changePassword(of: asked.user, to: newPassword, keeping: token, context: context)
+                do {
+                    try await changePassword(of: asked.user, to: newPassword, keeping: token, isOneTimeSpent: true, context: context)
+                } catch {
+                    // Nobody has this token yet, and nobody will get it.
+                    try await accounts.signOut(token)
+                    throw error
+                }
             }
             return try Response.json(SessionAnswer(token: token.text))
         }
@@ -49,11 +55,13 @@ extension ReviewService {
         }
     }
 
-    func changePassword(of name: String, to password: String, keeping token: SessionToken?, context: ReviewContext) async throws {
+    func changePassword(of name: String, to password: String, keeping token: SessionToken?, isOneTimeSpent: Bool, context: ReviewContext) async throws {
         do {
-            try await accounts.setPassword(name: name, to: password, keeping: token)
+            try await accounts.setPassword(name: name, to: password, keeping: token, isOneTimeSpent: isOneTimeSpent)
         } catch Accounts.Fault.unfitPassword(let sentence) {
             throw Problem(.unprocessableContent, sentence, field: "new_password")
+        } catch Accounts.Fault.sessionOver {
+            throw Problem(.unauthorized, "This session is over. Sign in again.")
         } catch Accounts.Fault.busy {
             throw Problem(.serviceUnavailable, "The hub is busy with sign-ins. Try again in a minute.", retryAfterSeconds: 60)
         }

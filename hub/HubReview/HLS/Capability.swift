@@ -3,20 +3,18 @@ import FoundationEssentials
 import RecordingModel
 
 /// Leave to fetch one list and its segments without a cookie, since VLC and ffplay have none: who made it, which
-/// camera, which window, until when.
+/// camera, which window, until when. It names the session that made it and ends with it.
 struct Capability: Codable, Equatable {
     static let lifetimeMilliseconds: Int64 = 12 * 3_600_000
     var user: String
+    var session: String
     var node: NodeID
     var camera: CameraID
     var from: Int64
     var to: Int64
     var until: Int64
 
-    /// Whether a segment is part of what this gives leave to.
-    func covers(_ record: SegmentRecord) -> Bool {
-        record.stream.camera == camera && record.startUnixMilliseconds < to && record.endUnixMilliseconds > from
-    }
+    var window: Range<Int64> { from..<max(from, to) }
 }
 
 /// Signs capabilities into a word of a URL path, and takes only its own back.

@@ -74,7 +74,8 @@ extension ReviewService {
                 throw Problem(.tooManyRequests, "Too many tries. Wait a minute and try again.", retryAfterSeconds: 60)
             }
         }
-        try await changePassword(of: session.user, to: password, keeping: token, context: context)
+        try await changePassword(
+            of: session.user, to: password, keeping: token, isOneTimeSpent: session.mustChangePassword, context: context)
     }
 
     private func signInPage(_ values: SignInValues, status: HTTPResponse.Status = .ok) throws -> Response {

@@ -1,9 +1,10 @@
 "use strict";
 // Plays a window of one camera's footage through Media Source Extensions. The index says which segment files exist
-// and where each lies on one media timeline; whole files are appended in order, each beginning with its own init
-// segment. Time without footage is stepped over, with a card that says why there is none.
+// and where each lies on one media timeline; files are appended in order, each beginning with its own init segment,
+// and fragment by fragment, so that a file larger than the browser's buffer plays too. Time without footage is stepped over, with a card that says why there is none.
 (function () {
   const AHEAD = 60, BEHIND = 60, SEAM = 0.25, FRAME = 1 / 25;
+  const SLICE = 1 << 20, SILENCE = 30000, QUOTA_TRIES = 20;
   const video = document.getElementById("player");
   if (!video) return;
   const card = document.getElementById("card"), clock = document.getElementById("clock");
@@ -63,22 +64,87 @@
     }
     for (const [start, end] of far) await remove(start, end);
   }
-  async function append(segment, bytes) {
+  // Keeps nothing but what is around the position and the segment that is being appended.
+  async function makeRoom(segment) {
+    const now = video.currentTime, ranges = video.buffered, far = [];
+    for (let i = 0; i < ranges.length; i++) {
+      const start = ranges.start(i), end = ranges.end(i);
+      if (start < now - 2) far.push([start, Math.min(end, now - 1)]);
+      else if (start > now + SEAM && (start > segment.end || end < segment.start)) far.push([start, end]);
+    }
+    for (const [start, end] of far) await remove(start, end);
+  }
+  // The file in pieces that end with a box, and large boxes in slices of that.
+  function pieces(bytes) {
+    const view = new DataView(bytes), result = [];
+    let start = 0, offset = 0;
+    function cut(end) { for (; start < end; start = Math.min(end, start + SLICE)) result.push(new Uint8Array(bytes, start, Math.min(SLICE, end - start))); }
+    while (offset + 8 <= bytes.byteLength) {
+      const kind = view.getUint32(offset + 4);
+      let size = view.getUint32(offset);
+      if (size === 1 && offset + 16 <= bytes.byteLength) size = Number(view.getBigUint64(offset + 8));
+      if (size < 8 || offset + size > bytes.byteLength) break;
+      offset += size;
+      if (kind === 0x6d646174 || kind === 0x6d6f6f76) cut(offset); // mdat, moov
+    }
+    cut(bytes.byteLength);
+    return result;
+  }
+  // A browser that is full gets room, and time to play what it has; a pause may last as long as it likes.
+  async function appendPiece(segment, piece, mine) {
+    for (let tries = 0; tries < QUOTA_TRIES;) {
+      if (loading !== mine) throw new DOMException("no longer wanted", "AbortError");
+      try {
+        buffer.appendBuffer(piece);
+        return await updated();
+      } catch (error) {
+        if (error.name !== "QuotaExceededError") throw error;
+      }
+      ahead = Math.max(5, ahead / 2);
+      await makeRoom(segment);
+      const end = bufferedEnd(video.currentTime);
+      if (end === null || end - video.currentTime < 0.5) tries++;
+      await new Promise(resolve => setTimeout(resolve, 250));
+    }
+    throw new Error("quota");
+  }
+  async function append(segment, bytes, mine) {
+    if (loading !== mine) throw new DOMException("no longer wanted", "AbortError");
     if (codec !== segment.codec) {
       if (codec >= 0) buffer.changeType(type(segment.codec));
       codec = segment.codec;
     }
     if (Math.abs(buffer.timestampOffset - segment.offset) > 1e-6) buffer.timestampOffset = segment.offset;
     try {
-      buffer.appendBuffer(bytes);
+      for (const piece of pieces(bytes)) await appendPiece(segment, piece, mine);
     } catch (error) {
-      if (error.name !== "QuotaExceededError") throw error;
-      // The browser's own limit is lower than ours: keep less, and go on with less.
-      ahead = Math.max(5, ahead / 2);
-      await tidy(5);
-      buffer.appendBuffer(bytes);
+      // Half a fragment must not stand before the next one.
+      if (source.readyState === "open" && !buffer.updating) buffer.abort();
+      throw error;
     }
-    await updated();
+  }
+  // Fetches whole, and gives up when no byte came for a while.
+  async function load(address, mine) {
+    let timer = null, late = false;
+    const arm = () => { clearTimeout(timer); timer = setTimeout(() => { late = true; mine.abort(); }, SILENCE); };
+    try {
+      arm();
+      const answer = await fetch(address, { signal: mine.signal, credentials: "same-origin" });
+      if (answer.status === 401 || answer.redirected) throw new Error("session");
+      if (!answer.ok) throw new Error("status " + answer.status);
+      const reader = answer.body.getReader(), chunks = [];
+      for (;;) {
+        arm();
+        const { done, value } = await reader.read();
+        if (done) break;
+        chunks.push(value);
+      }
+      return await new Blob(chunks).arrayBuffer();
+    } catch (error) {
+      throw late ? new Error("late") : error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   // What is needed next: the first segment behind what is buffered around the position that was not appended yet.
@@ -100,12 +166,9 @@
     const mine = loading = new AbortController();
     let pause = 0;
     try {
-      const answer = await fetch(video.dataset.segment.replace("{hash}", segment.hash), { signal: mine.signal, credentials: "same-origin" });
-      if (answer.status === 401 || answer.redirected) throw new Error("session");
-      if (!answer.ok) throw new Error("status " + answer.status);
-      const bytes = await answer.arrayBuffer();
+      const bytes = await load(video.dataset.segment.replace("{hash}", segment.hash), mine);
       if (loading !== mine) return;
-      const work = queue.then(() => tidy(BEHIND)).then(() => append(segment, bytes));
+      const work = queue.then(() => tidy(BEHIND)).then(() => append(segment, bytes, mine));
       queue = work.catch(() => {});
       await work;
       appended.set(number, true);
@@ -115,7 +178,7 @@
       if (error.message === "session") { say("Your session has ended. Sign in again to go on."); return; }
       // A segment that does not come or does not decode is stepped over after three tries, and said.
       if (++broken < 3) pause = 1000;
-      else { say("A segment from " + time(segment.start) + " UTC could not be played."); broken = 0; appended.set(number, true); }
+      else { show("A segment from " + time(segment.start) + " UTC could not be played.", 10); broken = 0; appended.set(number, true); }
     } finally {
       if (loading === mine && !pause) loading = null;
     }
@@ -221,9 +284,12 @@
   }
 
   async function start() {
-    const answer = await fetch(video.dataset.index, { credentials: "same-origin" });
-    if (!answer.ok || answer.redirected) { say("The hub did not answer with the footage. Reload the page."); return; }
-    index = await answer.json();
+    try {
+      index = JSON.parse(new TextDecoder().decode(await load(video.dataset.index, new AbortController())));
+    } catch (error) {
+      say("The hub did not answer with the footage. Reload the page.");
+      return;
+    }
     if (!index.segments.length) { gap(0, index.duration); return; }
     const Source = window.MediaSource || window.ManagedMediaSource;
     if (!Source) { say("This browser has no Media Source Extensions. The HLS list below plays here or in VLC."); return; }

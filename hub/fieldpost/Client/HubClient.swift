@@ -30,10 +30,13 @@ struct HubClient: Sendable {
     }
 
     static func with<Value>(_ address: HubAddress, trust: HubTrust, token: String?, _ body: (HubClient) async throws -> Value) async throws -> Value {
-        var configuration = HTTPClient.Configuration(tlsConfiguration: trust.tlsConfiguration)
+        var configuration = HTTPClient.Configuration(tlsConfiguration: HubTrust.tlsConfiguration)
+        configuration.http1_1ConnectionDebugInitializer = { trust.check($0) }
         configuration.redirectConfiguration = .disallow
         configuration.timeout = .init(connect: .seconds(10), read: .seconds(60))
         configuration.httpVersion = .http1Only
+        // A key that is not the pinned one does not become so by trying again.
+        configuration.connectionPool.retryConnectionEstablishment = false
         let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
             let value = try await body(HubClient(base: address.url, token: token, http: http))
@@ -46,6 +49,15 @@ struct HubClient: Sendable {
     }
 
     func nodes() async throws -> NodeList { try await get("/api/v1/nodes") }
+
+    /// Who the hub is; nil for a hub that is older than the question.
+    func identity() async throws -> HubIdentity? {
+        do {
+            return try await get("/api/v1/hub")
+        } catch let refusal as HubRefusal where refusal.status == 404 {
+            return nil
+        }
+    }
 
     func timeline(node: NodeID, camera: CameraID, _ window: Range<Int64>) async throws -> CameraTimeline {
         try await get("/api/v1/nodes/\(node)/cameras/\(camera)/timeline?from=\(window.lowerBound)&to=\(window.upperBound)")

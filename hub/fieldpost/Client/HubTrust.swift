@@ -7,7 +7,6 @@ import Synchronization
 
 /// What the hub showed of itself in a handshake. Its key is what is trusted, not a name and not a date.
 struct HubTrust: Sendable {
-    var chain: [NIOSSLCertificate]
     var keyHash: ContentHash
 
     /// Makes one TLS handshake and nothing more: no byte of a request is sent before the key is known.
@@ -41,22 +40,38 @@ struct HubTrust: Sendable {
             throw Failure("There is no hub at \(host):\(port), or it does not speak TLS. Check the address and that the hub is running.")
         }
         let chain = shared.take()
-        guard let leaf = chain.first, let keyHash = ContentHash(SHA256.hash(data: try leaf.extractPublicKey().toSPKIBytes()).map { $0 }) else {
+        guard let leaf = chain.first, let keyHash = try Self.keyHash(of: leaf) else {
             throw Failure("The hub at \(host):\(port) showed no certificate.")
         }
-        return HubTrust(chain: chain, keyHash: keyHash)
+        return HubTrust(keyHash: keyHash)
     }
 
-    /// Trusts exactly this certificate: only who holds its key can answer. One that an authority signed is checked
-    /// against the system's roots and its name as well.
-    var tlsConfiguration: TLSConfiguration {
+    private static func keyHash(of certificate: NIOSSLCertificate) throws -> ContentHash? {
+        ContentHash(SHA256.hash(data: try certificate.extractPublicKey().toSPKIBytes()).map { $0 })
+    }
+
+    /// The names and dates of certificates are not asked about: `check` compares the key itself, whoever signed it.
+    static var tlsConfiguration: TLSConfiguration {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12
-        if chain.count == 1 {
-            configuration.trustRoots = .certificates(chain)
-            configuration.certificateVerification = .noHostnameVerification
-        }
+        configuration.certificateVerification = .none
         return configuration
+    }
+
+    /// Runs on every connection after its handshake and before the first byte of a request, so that a password only
+    /// ever goes to who holds this key, on this very connection.
+    func check(_ channel: any Channel) -> EventLoopFuture<Void> {
+        let checked = channel.nioSSL_peerCertificate().flatMapThrowing { certificate in
+            guard let certificate, try Self.keyHash(of: certificate) == keyHash else {
+                throw Failure("it showed another key than a moment ago, so nothing was sent to it")
+            }
+        }
+        checked.whenFailure { _ in
+            // A connection that is not used must not be left open. The client crashes on one that closes before it
+            // has heard of the failure.
+            channel.eventLoop.scheduleTask(in: TimeAmount.milliseconds(100)) { channel.close(promise: nil) }
+        }
+        return checked
     }
 }
 

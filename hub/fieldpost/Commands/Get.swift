@@ -23,6 +23,9 @@ struct Get: AsyncParsableCommand {
         var gaps: [TimelineSpan]
         var isProven: Bool
         var note: String?
+        /// What a check on another machine needs: `fieldpost verify FILE --node … --hub-key …`.
+        var node: NodeID
+        var hubKey: String?
     }
 
     func run() async throws {
@@ -35,15 +38,17 @@ struct Get: AsyncParsableCommand {
         if let note = result.note { print(note) }
         if result.gaps.isEmpty { print("Nothing of this time is missing.") } else { print("Not in the file:") }
         for gap in result.gaps { print("  \(Words.span(gap))") }
+        print("To check it: fieldpost verify \(output); on another machine with --node \(result.node) --hub-key \(result.hubKey ?? "KEY")")
     }
 
     private func fetch(_ client: HubClient, _ window: Range<Int64>) async throws -> Result {
-        let found = try CameraChoice(camera, node: node).find(in: try await client.nodes())
+        let list = try await client.nodes()
+        let identity = try await KnownHubs.refresh(from: client, list)
+        let found = try CameraChoice(camera, node: node).find(in: list)
         let timeline = try await client.timeline(node: found.node, camera: found.camera, window)
         let gaps = timeline.spans.filter { $0.state != .onHub }
-        let records = timeline.segments.map(\.record).filter { $0.stream.kind == .main }.sorted {
-            ($0.startUnixMilliseconds, $0.sequence) < ($1.startUnixMilliseconds, $1.sequence)
-        }
+        // In the order of recording, which a clock that was set back does not change.
+        let records = timeline.segments.map(\.record).filter { $0.stream.kind == .main }.sorted { $0.sequence < $1.sequence }
         guard !records.isEmpty else {
             throw Failure("The hub holds no footage of \(camera) in this time. \(gaps.first.map { "It says: \(Words.span($0))." } ?? "")")
         }
@@ -63,11 +68,15 @@ struct Get: AsyncParsableCommand {
             }
             progress.finish()
             var isProven = true
-            for file in files {
+            let starts = Dictionary(records.map { ($0.id, $0.startUnixMilliseconds) }, uniquingKeysWith: min)
+            for (number, file) in files.enumerated() {
                 let bundle = try await proof(client, found.node, file.parts.map(\.segment))
                 isProven = isProven && (try? bundle.verified()) != nil
+                // Of several files each answers for its own share of the time, the gap after it included.
+                let start = number == 0 ? window.lowerBound : file.parts.first.flatMap { starts[$0.segment] } ?? window.lowerBound
+                let next = number + 1 < files.count ? files[number + 1].parts.first.flatMap { starts[$0.segment] } : nil
                 let proof = FootageProof(
-                    nodeName: found.name, camera: found.camera, fromUnixMilliseconds: window.lowerBound, toUnixMilliseconds: window.upperBound,
+                    nodeName: found.name, camera: found.camera, fromUnixMilliseconds: start, toUnixMilliseconds: max(start, next ?? window.upperBound),
                     initBytes: file.initBytes, parts: file.parts, gaps: gaps, bundle: bundle)
                 try Self.write(proof, for: file.path)
                 try file.finish()
@@ -77,7 +86,7 @@ struct Get: AsyncParsableCommand {
             if !isProven { notes.append("The hub's proof does not verify. Run fieldpost verify on the file to see why.") }
             return Result(
                 files: files.map(\.path), segments: records.count, bytes: records.reduce(0) { $0 + $1.bytes }, gaps: gaps, isProven: isProven,
-                note: notes.isEmpty ? nil : notes.joined(separator: " "))
+                note: notes.isEmpty ? nil : notes.joined(separator: " "), node: found.node, hubKey: identity?.hubKey)
         } catch {
             progress.finish()
             for file in files { file.discard() }

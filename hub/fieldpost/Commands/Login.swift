@@ -3,7 +3,8 @@ import FoundationEssentials
 import RecordingModel
 
 struct Login: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Sign in to a hub and remember it, with the hash of its key.")
+    static let configuration = CommandConfiguration(
+        abstract: "Sign in to a hub and remember it, with the hash of its key and the keys that fieldpost verify will believe.")
 
     @Argument(help: "The hub's address, such as https://hub.example:8443.") var url: String
     @Option(help: "Your name at the hub.") var user: String
@@ -24,6 +25,7 @@ struct Login: AsyncParsableCommand {
         var url: String
         var user: String
         var pin: String
+        var hubKey: String?
     }
 
     func run() async throws {
@@ -47,8 +49,9 @@ struct Login: AsyncParsableCommand {
             }
         }
         try Credentials(url: address.url, user: user, token: token, pin: trust.keyHash.hex).save()
+        let identity = try await HubClient.with(address, trust: trust, token: token) { try await KnownHubs.refresh(from: $0, try await $0.nodes()) }
         if json {
-            try Terminal.json(Result(url: address.url, user: user, pin: trust.keyHash.hex))
+            try Terminal.json(Result(url: address.url, user: user, pin: trust.keyHash.hex, hubKey: identity?.hubKey))
         } else {
             print("Signed in to \(address.url) as \(user), for 30 days.")
         }

@@ -4,11 +4,25 @@ import RecordingModel
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show every node: last contact, what is still on it, its cameras.")
 
-    @Flag(help: "Print the hub's answer as JSON.") var json = false
+    @Flag(help: "Print the hub's answer as JSON, with the keys that fieldpost verify takes.") var json = false
+
+    /// The hub's list, and above it whose it is.
+    private struct Answer: Encodable {
+        var hub: HubID?
+        var hubKey: String?
+        var asOfUnixMilliseconds: Int64
+        var nodes: [NodeSummary]
+    }
 
     func run() async throws {
-        let list = try await HubClient.with(try Credentials.load()) { try await $0.nodes() }
-        if json { return try Terminal.json(list) }
+        let (list, identity) = try await HubClient.with(try Credentials.load()) { client in
+            let list = try await client.nodes()
+            return (list, try await KnownHubs.refresh(from: client, list))
+        }
+        if json {
+            return try Terminal.json(Answer(
+                hub: identity?.hub, hubKey: identity?.hubKey, asOfUnixMilliseconds: list.asOfUnixMilliseconds, nodes: list.nodes))
+        }
         if list.nodes.isEmpty { return print("No node is enrolled at this hub yet.") }
         func ago(_ time: Int64?) -> String { time.map { Words.duration(max(0, list.asOfUnixMilliseconds - $0)) + " ago" } ?? "never" }
         var rows = [["NODE", "LAST CONTACT", "STILL ON THE NODE", "ON THE HUB", "CLOCK", "CAMERAS (NEWEST ON THE HUB)"]]

@@ -7,7 +7,11 @@ import RecordingModel
 struct Verify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check footage offline against its proof, trusting neither node nor hub.",
-        discussion: "Exit status 0 means INTACT, INTACT_WITH_GAPS or INCOMPLETE_TAIL; 1 means anything else.")
+        discussion: """
+            Keys are believed that are given here, or that a hub vouched for when fieldpost login or get ran on this machine; all others are UNKNOWN_KEY.
+            A node's data directory without a hub's cosignatures is UNWITNESSED.
+            Exit status 0 means INTACT, INTACT_WITH_GAPS or INCOMPLETE_TAIL and nothing else; 1 means anything else.
+            """)
 
     @Argument(help: ArgumentHelp("A file with FILE.proof.json beside it, a folder of such files, or a node's data directory.", valueName: "file or folder"))
     var path: String
@@ -23,7 +27,7 @@ struct Verify: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var known = KnownKeys()
+        var known = KnownKeys(hubs: try KnownHubs.load().hubs)
         if let node {
             guard let id = NodeID(node) else { throw Failure("--node must be a node's id: 64 hex digits.") }
             known.node = id
@@ -50,12 +54,17 @@ struct Verify: AsyncParsableCommand {
     private static func show(_ report: Report) {
         print("\(report.verdict.rawValue)  \(report.file)")
         print("  \(report.reason)")
+        if let camera = report.camera, let from = report.fromUnixMilliseconds, let to = report.toUnixMilliseconds {
+            print("  Camera \(camera), \(Words.time(from)) to \(Words.time(to)).")
+        }
+        for span in report.missing { print("  missing: \(span)") }
         for gap in report.gaps.prefix(20) { print("  gap: \(gap)") }
         if report.gaps.count > 20 { print("  and \(report.gaps.count - 20) more") }
         if let time = report.witnessedUnixSeconds { print("  The hub saw the record by \(Words.time(Int64(clamping: time) * 1_000)).") }
         if let node = report.node {
-            let advice = report.isNodeExpected ? "as expected" : "compare it with the node's own fingerprint, or give --node"
+            let advice = report.isNodeExpected ? "as expected" : "not known here"
             print("  Signed by node \(node.keyHash.fingerprint) (\(advice)).")
         }
+        if let hub = report.hubKeyFingerprint { print("  The hub's key is \(hub) (\(report.isHubKeyExpected ? "as expected" : "not known here")).") }
     }
 }

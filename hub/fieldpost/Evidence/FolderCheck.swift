@@ -58,10 +58,12 @@ struct FolderCheck {
         }
         let node = NodeID(keyHash: .sha256(attestation.identityKey))
         if let expected = known.node, expected != node { return bad(.unknownKey, "The log is of another node.", node) }
+        // Faults of the log itself weigh more than a key that is not known, and are said first.
         let verdict = LogFolder.verify(node: node, log: log, entryLines: lines, checkpoints: stored.checkpoints, tornBytes: torn)
         if let fault = verdict.fault { return bad(.altered, "The log does not hold together: \(fault).", node) }
         if let at = stored.malformedAt { return bad(.altered, "\(LogFolder.checkpointsName) is damaged at byte \(at).", node) }
-        return [try checkSegments(folder, logFolder.string, node, lines, verdict)]
+        let report = try checkSegments(folder, logFolder.string, node, lines, verdict)
+        return [judged(report, node: node, covered: verdict.covered, stored.checkpoints)]
     }
 
     private func checkSegments(_ folder: FilePath, _ name: String, _ node: NodeID, _ lines: [[UInt8]], _ verdict: LogVerdict) throws -> Report {
@@ -89,6 +91,27 @@ struct FolderCheck {
         return Report(
             file: name, verdict: gone.isEmpty ? .intact : .intactWithGaps,
             reason: "The log of \(verdict.entries) entries holds together and \(count) segments are as it says.\(uncovered)", segments: count, gaps: gone,
-            node: node, isNodeExpected: known.node == node)
+            node: node, isNodeExpected: known.isKnown(node, with: nil))
+    }
+
+    /// What holds together is worth as much as the keys behind it: the node's, and that of a hub that saw all of it.
+    private func judged(_ report: Report, node: NodeID, covered: UInt64, _ checkpoints: [SignedCheckpoint]) -> Report {
+        var report = report
+        guard report.verdict.isGood else { return report }
+        guard report.isNodeExpected else {
+            report.verdict = .unknownKey
+            report.reason += " But nothing here vouches for the key of node \(node.keyHash.fingerprint). \(KnownKeys.advice)"
+            return report
+        }
+        let seen = checkpoints.filter { $0.checkpoint.size >= covered }.flatMap { signed in
+            known.hubKeys.compactMap { signed.note.cosignatureUnixSeconds(by: $0) }
+        }
+        guard let first = seen.min() else {
+            report.verdict = .unwitnessed
+            report.reason += " But no hub that is known here has cosigned all of it, so nothing outside bounds its time."
+            return report
+        }
+        report.witnessedUnixSeconds = first
+        return report
     }
 }

@@ -40,7 +40,7 @@ struct FootageCheck {
             let damage = Report.Damage(firstByte: 0, endByte: length, what: "the file")
             return Report(file: path, verdict: .altered, reason: "Its content is not what any proven entry says.", damage: damage, node: bundle.node)
         }
-        return report(path, bundle, judge, [proven])
+        return judge.report(path, on: [proven])
     }
 
     private func checkJoined(_ file: MediaFile, _ path: String, _ proof: FootageProof) throws -> Report {
@@ -51,40 +51,43 @@ struct FootageCheck {
             let reason = "\(what) is not as the node recorded it: bytes \(range.lowerBound) to \(range.upperBound) of the file."
             return Report(file: path, verdict: .altered, reason: reason, damage: damage, segments: proof.parts.count, node: proof.bundle.node)
         }
-        guard proof.version == FootageProof.currentVersion, proof.initBytes > 0, proof.initBytes <= Self.chunkBytesMax, !proof.parts.isEmpty else {
+        let (from, to) = (proof.fromUnixMilliseconds, proof.toUnixMilliseconds)
+        guard proof.version == FootageProof.currentVersion, proof.initBytes > 0, proof.initBytes <= Self.chunkBytesMax, !proof.parts.isEmpty,
+            from <= to, ProofJudge.isPossible(from), ProofJudge.isPossible(to)
+        else {
             return Report(file: path, verdict: .unreadable, reason: "The proof has a version or a shape that this program does not know.")
         }
         guard length >= proof.initBytes else { return altered(0..<length, "The header") }
         let header = try file.read(at: 0, count: Int(proof.initBytes))
         let headerHash = ContentHash.sha256(header)
+        // A header that cannot be read is a changed one, and its hash says so below.
+        let timescales = (try? InitSegment.timescales(header)) ?? [:]
         var offset = proof.initBytes
         var proven: [ProofBundle.ProvenSegment] = []
+        var clock = JoinClock()
+        let stream = StreamID(camera: proof.camera, kind: .main)
         for part in proof.parts {
             guard let segment = judge.records[part.segment] else {
                 return Report(file: path, verdict: .altered, reason: "No proven entry speaks of segment \(part.segment).", node: proof.bundle.node)
             }
             let record = segment.record
+            try ProofJudge.check(record, after: proven.last?.record, in: stream)
             guard record.initSHA256 == headerHash, record.initBytes == proof.initBytes else { return altered(0..<proof.initBytes, "The header") }
             guard part.offset == offset, part.length == record.bytes - record.initBytes, part.sha256 == record.sha256 else {
                 return altered(offset..<length, "The list of parts")
             }
             guard offset + part.length <= length else { return altered(min(offset, length)..<length, "Segment \(part.segment), which is cut off,") }
-            if let damage = try PartCheck(file: file, header: header, part: part, record: record).damage() {
-                return altered(damage, "Segment \(part.segment)")
-            }
+            let outcome = try PartCheck(file: file, header: header, part: part, record: record).outcome()
+            if let damage = outcome.damage { return altered(damage, "Segment \(part.segment)") }
+            // The proof's shifts were undone to get here; now they must also be the ones that joining makes of the
+            // proven records, or else a forger could play the same footage faster, later or over itself.
+            let shifts = outcome.first.map { clock.shifts(for: record, first: $0, timescales: timescales) } ?? [:]
+            guard part.trackShifts == FootageProof.Part.named(shifts) else { return altered(offset..<(offset + part.length), "The time of segment \(part.segment)") }
             proven.append(segment)
             offset += part.length
         }
-        guard Set(proof.parts.map(\.segment)).count == proof.parts.count else { return altered(0..<length, "The list of parts") }
         guard offset == length else { return altered(offset..<length, "What follows the last segment") }
-        return report(path, proof.bundle, judge, proven)
-    }
-
-    private func report(_ path: String, _ bundle: ProofBundle, _ judge: ProofJudge, _ proven: [ProofBundle.ProvenSegment]) -> Report {
-        let (verdict, reason, witnessed, gaps) = judge.verdict(for: proven)
-        return Report(
-            file: path, verdict: verdict, reason: reason, segments: proven.count, gaps: gaps, node: bundle.node, isNodeExpected: judge.isNodeExpected,
-            witnessedUnixSeconds: witnessed)
+        return judge.report(path, on: proven, asked: from..<to)
     }
 
     /// The hash of what has been fed already and a stretch of the file.
@@ -108,42 +111,52 @@ struct PartCheck {
     let part: FootageProof.Part
     let record: SegmentRecord
 
-    /// The first bytes that are not as recorded, or nil.
-    func damage() throws -> Range<Int64>? {
+    struct Outcome {
+        /// The first bytes that are not as recorded, or nil.
+        var damage: Range<Int64>?
+        /// When the part began, as the node recorded it.
+        var first: FragmentTimes?
+    }
+
+    func outcome() throws -> Outcome {
         let whole = part.offset..<(part.offset + part.length)
         var shifts: [UInt32: Int64] = [:]
         for (track, shift) in part.trackShifts {
-            guard let number = UInt32(track), shift != .min else { return whole }
+            guard let number = UInt32(track), shift != .min else { return Outcome(damage: whole) }
             shifts[number] = -shift
         }
-        var hasher = SHA256()
-        hasher.update(data: header)
         let isLocated = FootageProof.Part.root(of: part.fragments) == record.fragmentRoot
             && part.fragments.reduce(0) { $0.addingReportingOverflow(max(0, $1.length)).partialValue } == part.length
-        var pieces: [Range<Int64>] = []
-        if isLocated {
-            var offset = part.offset
-            for fragment in part.fragments {
-                guard fragment.length > 0 else { return whole }
-                pieces.append(offset..<(offset + fragment.length))
-                offset += fragment.length
-            }
-        } else {
-            guard let scanned = try? FragmentLayout.scan(file, whole) else { return whole }
-            pieces = scanned
-        }
+        guard let pieces = pieces(whole, isLocated: isLocated) else { return Outcome(damage: whole) }
+        var hasher = SHA256()
+        hasher.update(data: header)
+        var first: FragmentTimes?
         for (number, piece) in pieces.enumerated() {
-            let damaged = isLocated ? piece : whole
+            let damaged = Outcome(damage: isLocated ? piece : whole)
             guard piece.count <= Self.fragmentBytesMax else { return damaged }
             var bytes = try file.read(at: piece.lowerBound, count: piece.count)
             // What cannot be parsed was damaged; what was damaged but parses has the wrong hash.
             guard let boxes = try? Box.list(bytes, 0..<bytes.count) else { return damaged }
             if let moof = boxes.first(where: { $0.type == "moof" }) {
                 guard (try? FragmentTimes.shift(&bytes, moof: moof, by: shifts)) != nil else { return damaged }
+                if first == nil { first = try? FragmentTimes(bytes, moof: moof) }
             }
-            if isLocated, ContentHash.sha256(bytes) != part.fragments[number].sha256 { return piece }
+            if isLocated, ContentHash.sha256(bytes) != part.fragments[number].sha256 { return damaged }
             hasher.update(data: bytes)
         }
-        return ContentHash(Array(hasher.finalize())) == record.sha256 ? nil : whole
+        return Outcome(damage: ContentHash(Array(hasher.finalize())) == record.sha256 ? nil : whole, first: first)
+    }
+
+    /// Where the fragments lie: by the proof's list where the log proves it, else by their own boxes.
+    private func pieces(_ whole: Range<Int64>, isLocated: Bool) -> [Range<Int64>]? {
+        guard isLocated else { return try? FragmentLayout.scan(file, whole) }
+        var pieces: [Range<Int64>] = []
+        var offset = whole.lowerBound
+        for fragment in part.fragments {
+            guard fragment.length > 0 else { return nil }
+            pieces.append(offset..<(offset + fragment.length))
+            offset += fragment.length
+        }
+        return pieces
     }
 }

@@ -22,6 +22,10 @@ struct FootageProof: Codable, Equatable {
         /// Hashes of the fragments before the shift; empty where the log's fragment root does not prove them.
         var fragments: [Fragment]
 
+        static func named(_ shifts: [UInt32: Int64]) -> [String: Int64] {
+            Dictionary(uniqueKeysWithValues: shifts.map { (String($0.key), $0.value) })
+        }
+
         /// What a log entry calls `fragmentRoot`: the tree whose leaves hold the fragments' hashes.
         static func root(of fragments: [Fragment]) -> ContentHash {
             MerkleTree.root(ofLeafData: fragments.map(\.sha256.bytes))
@@ -78,6 +82,15 @@ struct Report: Codable, Equatable {
     var node: NodeID?
     var isNodeExpected = false
     var witnessedUnixSeconds: UInt64?
+    /// The key that the proof calls the hub's, for two people to compare.
+    var hubKeyFingerprint: String?
+    var isHubKeyExpected = false
+    var camera: CameraID?
+    /// From the start of the first segment to the end of the last: whoever asked for more sees here that it is not there.
+    var fromUnixMilliseconds: Int64?
+    var toUnixMilliseconds: Int64?
+    /// What was asked for and lies before the first segment or after the last.
+    var missing: [String] = []
 
     static let proven = "Proven: from the moment the node wrote a fragment, nothing was changed, removed, inserted or reordered without it showing, and the record existed no later than the hub's cosignature time."
     static let notProven = "Not proven: what was in front of the lens, and the way from the camera to the node, unless the camera signs its video itself."

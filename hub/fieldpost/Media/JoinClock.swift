@@ -1,7 +1,8 @@
 import RecordingModel
 
 /// Lays runs on one timeline that begins at 0. Within a run media time is kept as it is; between runs the wall
-/// clock says how long nothing was recorded, and that time stays in the file as a gap.
+/// clock says how long nothing was recorded, and that time stays in the file as a gap. Joining and checking both use
+/// it, on the same records in the same order; sums wrap, since a forger's numbers must not stop the check.
 struct JoinClock {
     private struct Run: Equatable {
         var number: UInt64
@@ -21,21 +22,21 @@ struct JoinClock {
         if run == nil {
             // Audio may begin a little before the picture; the earlier of the two becomes second 0.
             let earliest = first.entries.compactMap { entry in
-                timescales[entry.track].map { Int64(entry.value).multipliedReportingOverflow(by: 90_000).partialValue / Int64($0) }
+                timescales[entry.track].map { Int64(truncatingIfNeeded: entry.value) &* 90_000 / Int64($0) }
             }.min() ?? mediaStart
-            shift = -min(earliest, mediaStart)
+            shift = 0 &- min(earliest, mediaStart)
             originUnixMilliseconds = record.startUnixMilliseconds
-            originTicks = mediaStart + shift
+            originTicks = mediaStart &+ shift
         } else if run != own {
-            let wanted = originTicks + (record.startUnixMilliseconds - originUnixMilliseconds) * 90
+            let wanted = originTicks &+ (record.startUnixMilliseconds &- originUnixMilliseconds) &* 90
             // A clock that was set back must not make the footage overlap.
-            shift = max(wanted, end) - mediaStart
+            shift = max(wanted, end) &- mediaStart
         }
         run = own
-        end = mediaStart + shift + record.mediaDurationTicks90k
+        end = mediaStart &+ shift &+ record.mediaDurationTicks90k
         return timescales.mapValues { timescale in
             // Rounded towards zero, so that a shift to 0 never goes below it.
-            shift.multipliedReportingOverflow(by: Int64(timescale)).partialValue / 90_000
+            shift &* Int64(timescale) / 90_000
         }
     }
 }

@@ -99,7 +99,7 @@ struct JoinedFile {
         let isProven = FootageProof.Part.root(of: fragments) == record.fragmentRoot
         parts.append(FootageProof.Part(
             segment: record.id, sha256: record.sha256, offset: start, length: length - start,
-            trackShifts: Dictionary(uniqueKeysWithValues: (shifts ?? [:]).map { (String($0.key), $0.value) }), fragments: isProven ? fragments : []))
+            trackShifts: FootageProof.Part.named(shifts ?? [:]), fragments: isProven ? fragments : []))
     }
 
     /// Gives the file its name, once all of it is on the disk.

@@ -1,0 +1,49 @@
+import Logging
+import RecordingModel
+
+/// What the recorder knows of its sink. A journal that refused has failed until the process is started again: no
+/// segment is begun then that nobody could seal, and what is on the disk stays as it is, for recovery to find.
+final class SinkGate {
+    private static let retryNanoseconds: Int64 = 1_500_000_000
+
+    private let sink: any RecordingSink
+    private let logger: Logger
+    /// Why nothing is taken, one sentence; nil while all is well.
+    private(set) var refusal: String?
+    /// A refused segment keeps its number, so no other may be begun by this process.
+    private var isFinal = false
+    private var triedNanoseconds: Int64 = .min
+
+    init(_ context: RecorderContext) {
+        sink = context.sink
+        logger = context.logger
+    }
+
+    func deliver(_ segment: ClosedSegment) throws(StorageFault) {
+        do { try sink.deliver(segment) } catch {
+            isFinal = true
+            throw StorageFault(cause: .diskFault, detail: refused(error, "a segment"))
+        }
+    }
+
+    /// False when it was not taken, or was not offered because the sink refused a moment ago.
+    func deliver(_ gap: GapRecord, _ now: Moment, isLast: Bool) -> Bool {
+        if refusal != nil, !isLast, triedNanoseconds != .min, now.bootNanoseconds - triedNanoseconds < Self.retryNanoseconds { return false }
+        do {
+            try sink.deliver(gap)
+            if !isFinal { refusal = nil }
+            return true
+        } catch {
+            triedNanoseconds = now.bootNanoseconds
+            _ = refused(error, "a gap")
+            return false
+        }
+    }
+
+    private func refused(_ error: any Error, _ what: String) -> String {
+        let sentence = "the journal refused \(what): \(error)"
+        if refusal == nil { logger.error("nothing is recorded, because the journal refuses", metadata: ["error": "\(error)"]) }
+        refusal = refusal ?? sentence
+        return sentence
+    }
+}
