@@ -118,7 +118,7 @@ let package = Package(
             crypto, lifecycle, logging, system, nioHTTP1,
         ]),
         tests("SyncProtocolTests", ["SyncProtocol", "EvidenceLog", "RecordingModel", "LogFixtures"]),
-        tests("HouseRulesTests", []),
+        tests("HouseRulesTests", ["TestSupport"]),
         tests("HubReviewTests", [
             "HubReview", "HubStore", "StorageIO", "EvidenceLog", "RecordingModel", hummingbird, .product(name: "HummingbirdTesting", package: "hummingbird"),
             .product(name: "HTTPTypes", package: "swift-http-types"), grdb, crypto, nioCore, logging,
@@ -131,7 +131,7 @@ let package = Package(
         tests("EdgeJournalTests", ["EdgeJournal", "EvidenceLog", "RecordingModel", "StorageIO", crypto, logging, system]),
         tests("EndToEndTests", ["TestSupport", "NodeIdentity", "RecordingModel"]),
         tests("LibAVTests", ["LibAV"]),
-        tests("EdgeCaptureTests", ["EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
+        tests("EdgeCaptureTests", ["TestSupport", "EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
         tests("ZstdTests", ["Zstd", "CZstd"]),
         tests("ServiceSupportTests", ["ServiceSupport", "RecordingModel", logging, coreMetrics]),
         tests("EdgeConfigurationTests", ["fieldpost-edge", "ServiceSupport", "RecordingModel", logging]),

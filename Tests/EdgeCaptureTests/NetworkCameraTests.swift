@@ -5,26 +5,33 @@ import StorageIO
 import Synchronization
 import SystemPackage
 import Testing
+import TestSupport
 
-/// A Python program that prints a line when it is ready; ended with this object.
+/// A Python program that serves on the port that it prints; ended with this object, and after a minute at the latest.
 final class Helper {
-    private let process = Process()
-    let line: String
+    private let processID: Int32
+    let port: Int
 
-    init(_ program: String, _ arguments: String..., python: String = "/usr/bin/python3") throws {
-        process.executableURL = URL(fileURLWithPath: python)
-        // What other tests have open is inherited by chance: held open here, it would keep them waiting for its end.
-        process.arguments = ["-c", "import os; os.closerange(3, 4096)\n" + program] + arguments
+    init(_ program: String, _ arguments: String...) throws {
+        // A daemon: Foundation takes a child for ended when it closes what it inherited, and other tests' tools
+        // for running while a child that lives holds theirs open.
+        let daemon = "import os, signal\nif os.fork(): os._exit(0)\nos.closerange(3, 4096)\nsignal.alarm(60)\n"
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
+        process.arguments = ["-c", daemon + program] + arguments
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
         process.standardInput = FileHandle.nullDevice
         try process.run()
-        line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-        try #require(!line.isEmpty)
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let numbers = line.split { !$0.isNumber }.compactMap { Int($0) }
+        try #require(numbers.count == 2, "\(line)")
+        processID = Int32(numbers[0])
+        port = numbers[1]
     }
 
-    deinit { process.terminate() }
+    deinit { kill(processID, SIGKILL) }
 }
 
 @Suite("Cameras over the network")
@@ -41,7 +48,7 @@ struct NetworkCameraTests {
         if len(sys.argv) > 2:
             c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain(sys.argv[2])
             s.socket = c.wrap_socket(s.socket, server_side=True)
-        print(s.server_address[1], flush=True)
+        print(os.getpid(), s.server_address[1], flush=True)
         s.serve_forever()
         """
 
@@ -64,7 +71,7 @@ struct NetworkCameraTests {
         factory.set_permissions(permissions)
         server.get_mount_points().add_factory('/gate', factory)
         server.attach(None)
-        print(server.get_bound_port(), flush=True)
+        print(os.getpid(), server.get_bound_port(), flush=True)
         GLib.MainLoop().run()
         """
 
@@ -92,8 +99,9 @@ struct NetworkCameraTests {
         try makeSource(scratch.file("camera.\(format)"), seconds: 3)
         let server =
             scheme == "https" ? try Helper(Self.webServer, scratch.path.string, try certificate(scratch)) : try Helper(Self.webServer, scratch.path.string)
+        defer { withExtendedLifetime(server) {} }
         let bench = try Bench(
-            url: "\(scheme)://127.0.0.1:\(server.line)/camera.\(format)", change: { $0.segmentMilliseconds = 60_000 }, scratch: scratch)
+            url: "\(scheme)://127.0.0.1:\(server.port)/camera.\(format)", change: { $0.segmentMilliseconds = 60_000 }, scratch: scratch)
         bench.recorder.start()
         bench.wait(seconds: 10) { !bench.sink.segments.isEmpty }
         bench.recorder.stop()
@@ -107,7 +115,8 @@ struct NetworkCameraTests {
     func rtsps() throws {
         let scratch = try Scratch()
         let server = try Helper(Self.rtspsServer, try certificate(scratch))
-        let bench = try Bench(url: "rtsps://127.0.0.1:\(server.line)/gate", scratch: scratch)
+        defer { withExtendedLifetime(server) {} }
+        let bench = try Bench(url: "rtsps://127.0.0.1:\(server.port)/gate", scratch: scratch)
         bench.recorder.start()
         bench.wait(seconds: 10) { !bench.sink.segments.isEmpty }
         bench.recorder.stop()
@@ -124,13 +133,14 @@ struct NetworkCameraTests {
         let server = try Helper(Self.webServer.replacing("super().do_GET()", with: """
             self.send_response(200); self.end_headers(); self.wfile.write(open(sys.argv[1] + self.path, 'rb').read())
             """), scratch.path.string)
+        defer { withExtendedLifetime(server) {} }
         let syncs = Mutex<[Date]>([])
         let storage = FaultyStorage { operation, _ in
             if operation == .sync { syncs.withLock { $0.append(Date()) } }
             return false
         }
         let bench = try Bench(
-            url: "http://127.0.0.1:\(server.line)/stall.ts", storage: storage, change: { $0.segmentMilliseconds = 60_000 }, scratch: scratch)
+            url: "http://127.0.0.1:\(server.port)/stall.ts", storage: storage, change: { $0.segmentMilliseconds = 60_000 }, scratch: scratch)
         bench.recorder.start()
         bench.wait(seconds: 5) { bench.sink.health.contains { $0.state == .recording } }
         let began = Date()

@@ -25,7 +25,7 @@ struct OddCameraTests {
         let segments = bench.sink.segments
         #expect(segments.contains { $0.end == .discontinuity })
         #expect(segments.contains { $0.end == .length && $0.frames >= 50 }, "\(segments.map(\.end)) \(segments.map(\.frames))")
-        for record in segments where record.frames >= 25 { try expectDecodes(bench.path(record)) }
+        for record in segments where record.frames >= 25 { #expect(try decodedFrames(bench.path(record)) == record.frames) }
     }
 
     @Test("A fragmented MP4 file with a decode time near 2^63 is recorded up to there, and the recorder lives")
@@ -136,7 +136,7 @@ struct OddCameraTests {
         bench.wait(seconds: 8) { bench.sink.segments.count >= 2 }
         bench.recorder.stop()
         let segments = Array(bench.sink.segments.prefix(2))
-        #expect(segments.map(\.end) == [.parametersChanged, .cameraLost])
+        #expect(segments.map(\.end) == [.parametersChanged, .cameraLost], "\(bench.sink.gaps)")
         #expect(segments.map { "\($0.widthPixels)x\($0.heightPixels)" } == ["160x96", "320x176"])
         #expect(segments.map(\.frames) == [50, 50])
         for record in segments { try expectDecodes(bench.path(record)) }

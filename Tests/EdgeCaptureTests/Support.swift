@@ -6,6 +6,7 @@ import StorageIO
 import Synchronization
 import SystemPackage
 import Testing
+import TestSupport
 
 /// The machine's own clocks.
 struct MachineClocks: Clocks {
@@ -96,21 +97,8 @@ func runTool(_ arguments: String...) throws -> ToolResult { try runTool(argument
 
 @discardableResult
 func runTool(_ arguments: [String]) throws -> ToolResult {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = arguments
-    let output = Pipe()
-    let errorFile = NSTemporaryDirectory() + "/fieldpost-\(UUID().uuidString).err"
-    _ = FileManager.default.createFile(atPath: errorFile, contents: nil)
-    defer { try? FileManager.default.removeItem(atPath: errorFile) }
-    process.standardOutput = output
-    process.standardError = FileHandle(forWritingAtPath: errorFile)
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    let bytes = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    let errors = (try? String(contentsOfFile: errorFile, encoding: .utf8)) ?? ""
-    return ToolResult(status: process.terminationStatus, output: String(decoding: bytes, as: UTF8.self), errors: errors)
+    let (status, output, errors) = try runBlocking("/usr/bin/env", arguments)
+    return ToolResult(status: status, output: output, errors: errors)
 }
 
 struct SeededRandomness: RandomNumberGenerator, Sendable {

@@ -18,7 +18,7 @@ extension EndToEnd {
         let node = try await Node(cameras: ["gate": "test:pattern"], segmentSeconds: 2)
         // A backlog first, so that there is more to push than what passes before the silence.
         try node.start()
-        _ = try await eventually("a backlog", within: .seconds(60)) { (try await node.status()["bytes"] as? Int ?? 0) > 250_000 ? true : nil }
+        _ = try await eventually("a backlog", within: .seconds(60)) { ((try? await node.status())?["bytes"] as? Int ?? 0) > 250_000 ? true : nil }
         try await node.stop()
         let backlog = try await node.segmentsSealed()
         try await node.enrol(try await hub.joinToken("north", port: link.port))

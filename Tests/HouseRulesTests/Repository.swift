@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// The files of this repository as git sees them: what is tracked, and what a commit would add.
 struct Repository {
@@ -8,15 +9,8 @@ struct Repository {
     let paths: [String]
 
     init() throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["git", "-C", Self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        let output = Pipe()
-        process.standardOutput = output
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        paths = String(decoding: data, as: UTF8.self).split(separator: "\0").map(String.init)
+        let listing = try runBlocking("/usr/bin/env", ["git", "-C", Self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        paths = listing.output.split(separator: "\0").map(String.init)
             .filter { FileManager.default.fileExists(atPath: Self.root + "/" + $0) }
     }
 

@@ -69,7 +69,7 @@ import Testing
                 "-v", "error", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames", "-of", "csv=p=0", "http://127.0.0.1:\(port)\(link)",
             ])
             // The two segments before the discontinuity have 40 pictures: more were decoded, and the tone with them.
-            // (ffmpeg 5.1 drops up to a second where times begin anew.)
+            // Of the 20 behind it only 10 were counted by ffprobe here; why is not known yet.
             let count = frames.firstMatch(of: /h264,(\d+)/).flatMap { Int($0.1) } ?? 0
             #expect(count > 40, "\(frames)")
             #expect(frames.contains("aac,"), "\(frames)")

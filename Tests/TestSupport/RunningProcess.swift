@@ -22,27 +22,18 @@ public final class RunningProcess: Sendable {
     /// Standard error goes to a file: `errors` reads it at any time. Standard input stays open and empty until `write`.
     public init(_ program: String, _ arguments: [String], environment: [String: String] = [:]) throws {
         let state = Watched(State())
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
         let scratch = try TemporaryDirectory("process")
         let errorLog = scratch.path("errors")
-        guard FileManager.default.createFile(atPath: errorLog, contents: nil),
-            let errorHandle = FileHandle(forWritingAtPath: errorLog)
-        else { throw TestFailure("cannot write \(errorLog)") }
-        let output = Pipe()
-        let input = Pipe()
-        process.standardError = errorHandle
-        process.standardOutput = output
-        process.standardInput = input
-        process.terminationHandler = { process in
-            let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
+        let errorFile = open(errorLog, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        var output: [Int32] = [-1, -1]
+        var input: [Int32] = [-1, -1]
+        guard errorFile >= 0, pipe(&output) == 0, pipe(&input) == 0 else { throw TestFailure("no pipes: \(String(cString: strerror(errno)))") }
+        defer { for descriptor in [errorFile, output[1], input[0]] { close(descriptor) } }
+        let child = try Child(program, arguments, environment: environment, input: input[0], output: output[1], errors: errorFile) { status in
             state.update { $0.status = status }
         }
-        try withSignalsUnblocked { try process.run() }
+        let reading = FileHandle(fileDescriptor: output[0], closeOnDealloc: true)
         // A thread of its own: `readabilityHandler` crashed libdispatch when a handle went away under its source.
-        let reading = output.fileHandleForReading
         Thread {
             while true {
                 let data = reading.availableData
@@ -54,11 +45,11 @@ public final class RunningProcess: Sendable {
             }
         }.start()
         name = URL(fileURLWithPath: program).lastPathComponent
-        pid = process.processIdentifier
+        pid = child.pid
         self.state = state
         self.errorLog = errorLog
         self.scratch = scratch
-        self.input = input.fileHandleForWriting
+        self.input = FileHandle(fileDescriptor: input[1], closeOnDealloc: true)
     }
 
     deinit {
@@ -127,14 +118,4 @@ public final class RunningProcess: Sendable {
         _ = try? await state.wait(for: "the end of the output", within: .seconds(1)) { $0.isOutputClosed ? true : nil }
         return state.value.text
     }
-}
-
-/// A dispatch thread blocks every signal and a child inherits that: without this, SIGTERM would never reach it.
-private func withSignalsUnblocked(_ body: () throws -> Void) rethrows {
-    var none = sigset_t()
-    var before = sigset_t()
-    sigemptyset(&none)
-    pthread_sigmask(SIG_SETMASK, &none, &before)
-    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-    try body()
 }
