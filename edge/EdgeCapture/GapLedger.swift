@@ -47,15 +47,15 @@ final class GapLedger {
     }
 
     /// Offers again what the sink refused.
-    func retry(_ now: Moment) {
-        if !waiting.isEmpty { deliver(now) }
+    func retry(_ now: Moment, atOnce: Bool = false) {
+        if !waiting.isEmpty { deliver(now, atOnce: atOnce) }
     }
 
     /// The recorder ends here.
     func close(_ now: Moment) {
         write(until: now.bootMilliseconds, now)
         open = nil
-        deliver(now, isLast: true)
+        deliver(now, atOnce: true)
     }
 
     private func write(until end: Int64, _ now: Moment) {
@@ -82,7 +82,7 @@ final class GapLedger {
         }
     }
 
-    private func deliver(_ now: Moment, isLast: Bool = false) {
-        while let gap = waiting.first, gate.deliver(gap, now, isLast: isLast) { waiting.removeFirst() }
+    private func deliver(_ now: Moment, atOnce: Bool = false) {
+        while let gap = waiting.first, gate.deliver(gap, now, atOnce: atOnce) { waiting.removeFirst() }
     }
 }

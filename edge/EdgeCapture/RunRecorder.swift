@@ -182,7 +182,7 @@ final class RunRecorder {
     }
 
     private func openSegment(_ now: Moment) throws(StorageFault) -> SegmentWriter {
-        ledger.retry(now)
+        ledger.retry(now, atOnce: true)
         if let refusal = ledger.gate.refusal { throw StorageFault(cause: .diskFault, detail: refusal) }
         segmentOpenedNanoseconds = now.bootNanoseconds
         let startMilliseconds = segmentClock.startNanoseconds / 1_000_000

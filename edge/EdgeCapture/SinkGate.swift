@@ -27,8 +27,8 @@ final class SinkGate {
     }
 
     /// False when it was not taken, or was not offered because the sink refused a moment ago.
-    func deliver(_ gap: GapRecord, _ now: Moment, isLast: Bool) -> Bool {
-        if refusal != nil, !isLast, triedNanoseconds != .min, now.bootNanoseconds - triedNanoseconds < Self.retryNanoseconds { return false }
+    func deliver(_ gap: GapRecord, _ now: Moment, atOnce: Bool) -> Bool {
+        if refusal != nil, !atOnce, triedNanoseconds != .min, now.bootNanoseconds - triedNanoseconds < Self.retryNanoseconds { return false }
         do {
             try sink.deliver(gap)
             if !isFinal { refusal = nil }

@@ -50,14 +50,14 @@ extension HubStore {
 
     /// A camera's window as spans that tile it, with the segments the hub holds. Nil for a camera nobody reported.
     package func timeline(node: NodeID, camera: CameraID, from: Int64, to: Int64, nowUnixMilliseconds now: Int64) async throws -> CameraTimeline? {
+        guard (0...Plausibility.magnitudeMax).contains(from), to > from else { return nil }
         let end = min(to, from + Self.timelineMillisecondsMax)
         return try await catalogue.read { db in
             let segments = try Self.segments(db, node, camera, from, end)
             let gaps = try Self.gaps(db, node, camera, from, end)
             if segments.isEmpty, gaps.isEmpty {
-                let isKnown = try Self.summary(Row.fetchOne(db, sql: "SELECT * FROM nodes WHERE id = ?", arguments: [node.description]) ?? Row(), db)?
-                    .cameras.contains { $0.camera == camera }
-                guard isKnown == true else { return nil }
+                let row = try Row.fetchOne(db, sql: "SELECT * FROM nodes WHERE id = ?", arguments: [node.description])
+                guard let summary = try row.flatMap({ try Self.summary($0, db) }), summary.cameras.contains(where: { $0.camera == camera }) else { return nil }
             }
             let spans = segments.map { TimelineSpan(startUnixMilliseconds: $0.segment.record.startUnixMilliseconds, endUnixMilliseconds: $0.segment.record.endUnixMilliseconds, state: $0.isHeld ? .onHub : .onlyOnNode) }
             return CameraTimeline(

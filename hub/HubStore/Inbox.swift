@@ -25,6 +25,8 @@ struct Inbox: ~Copyable {
     private var open: [PartialKey: Open] = [:]
     /// What lies in the folder, so that nobody has to list it.
     private var waiting: [NodeID: Set<ContentHash>] = [:]
+    /// Files whose sync failed and that could not be removed either. They must go before their bytes come again.
+    private var condemned: Set<PartialKey> = []
     private var counter: UInt64 = 0
 
     init(folder: FilePath, storage: any StorageIO) throws {
@@ -41,8 +43,16 @@ struct Inbox: ~Copyable {
 
     func path(_ key: PartialKey) -> FilePath { folder.appending(key.fileName) }
 
+    /// Removes a condemned file.
+    private mutating func clear(_ key: PartialKey) throws {
+        guard condemned.contains(key) else { return }
+        try storage.remove(path(key))
+        condemned.remove(key)
+    }
+
     /// Bytes that are here.
-    func length(_ key: PartialKey) throws -> Int64 {
+    mutating func length(_ key: PartialKey) throws -> Int64 {
+        try clear(key)
         if let known = open[key] { return known.file.length }
         return try storage.size(path(key)) ?? 0
     }
@@ -77,7 +87,8 @@ struct Inbox: ~Copyable {
         } catch {
             // A failed sync is final: the next one would succeed on pages that never reached the disk.
             try? entry.file.close()
-            try storage.remove(path(key))
+            condemned.insert(key)
+            try? clear(key)
             throw error
         }
         try entry.file.close()
@@ -87,6 +98,7 @@ struct Inbox: ~Copyable {
     /// Takes the open file out of the table, opening and hashing what is on disk when it is not open.
     private mutating func take(_ key: PartialKey) throws -> Open {
         counter += 1
+        try clear(key)
         if var entry = open.removeValue(forKey: key) {
             entry.usedAt = counter
             return entry

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import HubIngest
 import HubReview
 import HubStore
@@ -13,6 +14,12 @@ import StorageIO
 import Synchronization
 import SystemPackage
 import UnixSignals
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "serve", abstract: "Runs the hub until SIGTERM or Ctrl-C.")
@@ -45,10 +52,10 @@ struct ServeCommand: AsyncParsableCommand {
             services: [
                 .init(service: try makeIngestApplication(store: store, configuration: ingest, logger: Logger(label: "ingest"))),
                 .init(service: try makeReviewApplication(store: store, accounts: Accounts(catalogue: store.catalogue), configuration: review, logger: Logger(label: "review"))),
+                .init(service: StopBound(logger: logger)),
             ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // A client that never closes must not keep the hub alive: connections that are busy get this long.
         configuration.maximumGracefulShutdownDuration = .seconds(4)
-        configuration.maximumCancellationDuration = .seconds(4)
         do {
             try await ServiceGroup(configuration: configuration).run()
         } catch is CancellationError {
@@ -56,6 +63,21 @@ struct ServeCommand: AsyncParsableCommand {
         }
         ServiceNotifier().stopping()
         logger.info("stopped")
+    }
+}
+
+/// Ends the process when a connection outlives even the cancellation: a client that stalls in the middle of a body
+/// keeps its handler waiting. Nothing is lost by it, since every commit is durable before it is answered.
+private struct StopBound: Service {
+    private static let seconds = 7
+    let logger: Logger
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(Self.seconds)) {
+            logger.notice("stopped with connections still open", metadata: ["after_seconds": "\(Self.seconds)"])
+            _exit(0)
+        }
     }
 }
 
