@@ -7,31 +7,31 @@ import SystemPackage
 import Testing
 import TestSupport
 
-/// A Python program that serves on the port that it prints; ended with this object, and after a minute at the latest.
+/// A Python program that serves on the port that it prints in its first line; ended with this object.
 final class Helper {
-    private let processID: Int32
+    private let child: Child
+    private let output: FileHandle
     let port: Int
 
     init(_ program: String, _ arguments: String...) throws {
-        // A daemon: Foundation takes a child for ended when it closes what it inherited, and other tests' tools
-        // for running while a child that lives holds theirs open.
-        let daemon = "import os, signal\nif os.fork(): os._exit(0)\nos.closerange(3, 4096)\nsignal.alarm(60)\n"
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
-        process.arguments = ["-c", daemon + program] + arguments
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-        let numbers = line.split { !$0.isNumber }.compactMap { Int($0) }
-        try #require(numbers.count == 2, "\(line)")
-        processID = Int32(numbers[0])
-        port = numbers[1]
+        var ends: [Int32] = [-1, -1]
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        try #require(pipe(&ends) == 0 && null >= 0)
+        defer { for descriptor in [null, ends[1]] where descriptor >= 0 { close(descriptor) } }
+        child = try Child("/usr/bin/python3", ["-c", program] + arguments, input: null, output: ends[1], errors: null) { _ in }
+        output = FileHandle(fileDescriptor: ends[0], closeOnDealloc: true)
+        close(ends[1])
+        ends[1] = -1
+        var line = ""
+        while !line.contains("\n") {
+            let data = output.availableData
+            if data.isEmpty { break }
+            line += String(decoding: data, as: UTF8.self)
+        }
+        port = try #require(line.split { !$0.isNumber }.last.flatMap { Int($0) }, "the program printed: \(line)")
     }
 
-    deinit { kill(processID, SIGKILL) }
+    deinit { kill(child.pid, SIGTERM) }
 }
 
 @Suite("Cameras over the network")
@@ -48,7 +48,7 @@ struct NetworkCameraTests {
         if len(sys.argv) > 2:
             c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain(sys.argv[2])
             s.socket = c.wrap_socket(s.socket, server_side=True)
-        print(os.getpid(), s.server_address[1], flush=True)
+        print(s.server_address[1], flush=True)
         s.serve_forever()
         """
 
@@ -59,8 +59,7 @@ struct NetworkCameraTests {
         Gst.init(None)
         server = GstRtspServer.RTSPServer(); server.set_address('127.0.0.1'); server.set_service('0')
         auth = GstRtspServer.RTSPAuth(); auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(sys.argv[1]))
-        token = GstRtspServer.RTSPToken()
-        s = token.writable_structure(); s.set_value('media.factory.role', 'anonymous')
+        token = GstRtspServer.RTSPToken(); token.set_string('media.factory.role', 'anonymous')
         auth.set_default_token(token)
         server.set_auth(auth)
         factory = GstRtspServer.RTSPMediaFactory(); factory.set_shared(True)
@@ -71,7 +70,7 @@ struct NetworkCameraTests {
         factory.set_permissions(permissions)
         server.get_mount_points().add_factory('/gate', factory)
         server.attach(None)
-        print(os.getpid(), server.get_bound_port(), flush=True)
+        print(server.get_bound_port(), flush=True)
         GLib.MainLoop().run()
         """
 
