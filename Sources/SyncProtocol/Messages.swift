@@ -122,11 +122,6 @@ package struct Refusal: Hashable, Sendable, Codable, Error {
         case wrongOffset = "wrong-offset"
         case wrongLength = "wrong-length"
         case wrongHash = "wrong-hash"
-        case wrongRoot = "wrong-root"
-        case wrongStart = "wrong-start"
-        case wrongSigner = "wrong-signer"
-        case malformed
-        case oldSession = "old-session"
         case tooManyPartials = "too-many-partials"
         case storage
     }

@@ -28,15 +28,22 @@ struct SyncCommand: AsyncParsableCommand {
         defer { journal.close() }
         let service = try configuration.syncService(endpoint, identity: identity, journal: journal, clocks: clocks)
         let bar = SyncBar(total: try journal.status().backlog.bytes)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await Self.repeatUntilDone(service, journal) }
+        // True from the task that has sent everything; the bar only looks on.
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await Self.repeatUntilDone(service, journal)
+                return true
+            }
             group.addTask {
                 try await Task.sleep(for: .seconds(timeout))
                 throw CommandError("not all was sent within \(timeout) s (\(service.progress.lastError ?? "the link is slow")); run it again, it goes on where it stopped, or give it more with --timeout")
             }
-            group.addTask { try await bar.show(journal) }
+            group.addTask {
+                try await bar.show(journal)
+                return false
+            }
             defer { group.cancelAll() }
-            try await group.next()
+            while let isDone = try await group.next(), !isDone {}
         }
         let status = try journal.status()
         printLine("the hub holds all \(status.segments) segments and \(status.logSize) log entries")
@@ -66,13 +73,11 @@ struct SyncCommand: AsyncParsableCommand {
 private struct SyncBar: Sendable {
     let total: Int64
 
-    /// Never returns before it is cancelled.
     func show(_ journal: Journal) async throws {
         var bar = TerminalProgress("sending")
         for await _ in journal.changes {
             let left = try journal.status().backlog.bytes
             bar.update(completed: max(0, total - left), total: total)
         }
-        try await Task.sleep(for: .seconds(86_400))
     }
 }

@@ -22,10 +22,10 @@ struct IngestService: Sendable {
     func makeRouter() -> Router<IngestContext> {
         let router = Router(context: IngestContext.self)
         router.add(middleware: ProblemAnswers(logger: logger))
-        router.post("/sync/v1/enrol", use: enrol)
-        router.post("/sync/v1/hello", use: hello)
-        router.post("/sync/v1/push", use: push)
-        router.get("/sync/v1/statement", use: statement)
+        router.post(RouterPath(SyncRoutes.enrol), use: enrol)
+        router.post(RouterPath(SyncRoutes.hello), use: hello)
+        router.post(RouterPath(SyncRoutes.push), use: push)
+        router.get(RouterPath(SyncRoutes.statement), use: statement)
         return router
     }
 
