@@ -73,6 +73,7 @@ let package = Package(
         // System libraries, from Debian.
         .systemLibrary(name: "CLibAV", path: "Sources/CLibAV", pkgConfig: "libavformat", providers: [.apt(["libavformat-dev", "libavcodec-dev"])]),
         .systemLibrary(name: "CZstd", path: "Sources/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CXML2", path: "Sources/CXML2", pkgConfig: "libxml-2.0", providers: [.apt(["libxml2-dev"])]),
         .systemLibrary(name: "CTimex", path: "Sources/CTimex"),  // adjtimex(2): the Glibc module leaves it out
 
         // Shared libraries.
@@ -86,12 +87,16 @@ let package = Package(
         library("ServiceSupport", ["RecordingModel", "CTimex", logging, metrics, coreMetrics, lifecycle, "Yams"]),
 
         // The node.
-        library("EdgeCapture", in: "edge", ["LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
+        library("EdgeMotion", in: "edge", ["LibAV", "RecordingModel"]),
+        library("EdgeCapture", in: "edge", ["EdgeMotion", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
         library("EdgeJournal", in: "edge", ["StorageIO", "EvidenceLog", "RecordingModel", grdb, crypto, logging, system]),
+        library("EdgeImport", in: "edge", ["EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
+        library("EdgeONVIF", in: "edge", ["CXML2", "RecordingModel", asyncHTTPClient, nioCore, nioPosix, nioHTTP1, crypto, logging]),
+        library("EdgeEvents", in: "edge", ["EdgeONVIF", "EdgeMotion", "RecordingModel", nioCore, nioPosix, nioHTTP1, crypto, logging]),
         library("EdgeSync", in: "edge", ["SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", nioCore, nioPosix, nioHTTP1, nioSSL, logging]),
         tool("fieldpost-edge", in: "edge", [
-            "EdgeCapture", "EdgeJournal", "EdgeSync", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog",
-            "SyncProtocol", "RecordingModel", argumentParser, crypto, logging, metrics, lifecycle, unixSignals, system,
+            "EdgeCapture", "EdgeJournal", "EdgeSync", "EdgeMotion", "EdgeEvents", "EdgeONVIF", "EdgeImport", "LibAV", "ServiceSupport", "StorageIO",
+            "NodeIdentity", "EvidenceLog", "SyncProtocol", "RecordingModel", argumentParser, crypto, logging, metrics, lifecycle, unixSignals, system,
         ]),
 
         // The hub.
@@ -129,6 +134,13 @@ let package = Package(
         tests("FieldpostToolTests", ["fieldpost", "EvidenceLog", "RecordingModel", "TestSupport", crypto, nioCore]),
         tests("EvidenceLogTests", ["EvidenceLog", "RecordingModel", "LogFixtures", crypto]),
         tests("EdgeJournalTests", ["EdgeJournal", "EvidenceLog", "RecordingModel", "StorageIO", crypto, logging, system]),
+        tests("EdgeMotionTests", ["EdgeMotion", "LibAV", "RecordingModel", "TestSupport"]),
+        tests("EdgeONVIFTests", ["EdgeONVIF", "RecordingModel", "TestSupport", nioCore, nioPosix, logging]),
+        tests("EdgeEventsTests", ["EdgeEvents", "EdgeMotion", "EdgeONVIF", "RecordingModel", "TestSupport", nioCore, nioPosix, nioHTTP1, logging]),
+        tests("EdgeImportTests", [
+            "EdgeImport", "EdgeCapture", "EdgeJournal", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", "TestSupport", crypto, logging, system,
+        ]),
+        tests("FaultTests", ["TestSupport", "EdgeJournal", "EvidenceLog", "StorageIO", "RecordingModel", crypto, logging, system]),
         tests("EndToEndTests", ["TestSupport", "NodeIdentity", "RecordingModel"]),
         tests("LibAVTests", ["LibAV"]),
         tests("EdgeCaptureTests", ["TestSupport", "EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),

@@ -1,68 +1,6 @@
 import FoundationEssentials
 import RecordingModel
 
-/// The recorder started. The first entry of a boot after its `key`.
-package struct BootRecord: Hashable, Sendable, Codable {
-    package var software: String
-    /// True when the recorder before this one ended by itself, with its segments sealed.
-    package var previousStopWasClean: Bool
-    package init(software: String, previousStopWasClean: Bool) {
-        self.software = software
-        self.previousStopWasClean = previousStopWasClean
-    }
-}
-
-/// A new key signs checkpoints from the next entry on. The first key of a log is attested by the node's identity
-/// key; every later one stands under a checkpoint of the key before it, whose private half is then destroyed.
-package struct KeyRecord: Hashable, Sendable, Codable {
-    package struct Attestation: Hashable, Sendable, Codable {
-        /// SubjectPublicKeyInfo in DER; its SHA-256 is the node's id.
-        package var identityKey: Data
-        /// ECDSA P-256 with SHA-256 over `KeyRecord.attestedBytes`, in DER.
-        package var signature: Data
-        package init(identityKey: Data, signature: Data) {
-            self.identityKey = identityKey
-            self.signature = signature
-        }
-    }
-    package var epoch: UInt64
-    /// C2SP vkey text of the new key.
-    package var key: String
-    package var attestation: Attestation?
-    package init(epoch: UInt64, key: String, attestation: Attestation? = nil) {
-        self.epoch = epoch
-        self.key = key
-        self.attestation = attestation
-    }
-
-    package static func attestedBytes(key: String) -> [UInt8] { Array("fieldpost log key v1\n\(key)\n".utf8) }
-}
-
-/// The configuration in force from here on: its version (SHA-256 of the file's bytes, shortened) and its cameras.
-package struct ConfigRecord: Hashable, Sendable, Codable {
-    package var version: String
-    package var cameras: [CameraID]
-    package init(version: String, cameras: [CameraID]) {
-        self.version = version
-        self.cameras = cameras
-    }
-}
-
-/// Recovery after an unclean stop touched a file: what was kept and what could not be.
-package struct RecoveredRecord: Hashable, Sendable, Codable {
-    package var segment: SegmentID
-    package var keptBytes: Int64
-    package var lostBytes: Int64
-    /// Whether anything remained to be sealed. When not, the sequence number is used again.
-    package var sealed: Bool
-    package init(segment: SegmentID, keptBytes: Int64, lostBytes: Int64, sealed: Bool) {
-        self.segment = segment
-        self.keptBytes = keptBytes
-        self.lostBytes = lostBytes
-        self.sealed = sealed
-    }
-}
-
 package enum EntryBody: Hashable, Sendable {
     case boot(BootRecord)
     case key(KeyRecord)
@@ -70,6 +8,11 @@ package enum EntryBody: Hashable, Sendable {
     case segment(SegmentRecord)
     case gap(GapRecord)
     case recovered(RecoveredRecord)
+    case clock(ClockRecord)
+    case event(EventRecord)
+    case evicted(RemovalRecord)
+    case released(RemovalRecord)
+    case imported(ImportRecord)
     /// A kind of a later version: kept, counted and proven, but not understood.
     case other(kind: String)
 
@@ -81,6 +24,11 @@ package enum EntryBody: Hashable, Sendable {
         case .segment: "segment"
         case .gap: "gap"
         case .recovered: "recovered"
+        case .clock: "clock"
+        case .event: "event"
+        case .evicted: "evicted"
+        case .released: "released"
+        case .imported: "import"
         case .other(let kind): kind
         }
     }
@@ -123,6 +71,10 @@ package struct LogEntry: Hashable, Sendable {
         case .segment(let record): record.isPlausible
         case .gap(let gap): gap.isPlausible
         case .recovered(let record): record.segment.sequence <= Plausibility.sequenceMax
+        case .clock(let record): record.isPlausible
+        case .event(let record): record.isPlausible
+        case .evicted(let record), .released(let record): record.isPlausible
+        case .imported(let record): record.isPlausible
         case .boot, .key, .config, .other: true
         }
     }
@@ -130,7 +82,8 @@ package struct LogEntry: Hashable, Sendable {
 
 extension LogEntry: Codable {
     private enum Key: String, CodingKey {
-        case kind, bootID, bootMilliseconds, wall, boot, key, config, segment, gap, recovered
+        case kind, bootID, bootMilliseconds, wall, boot, key, config, segment, gap, recovered, clock, event, evicted, released
+        case imported = "import"
     }
 
     package init(from decoder: any Decoder) throws {
@@ -145,6 +98,11 @@ extension LogEntry: Codable {
         case "segment": .segment(try container.decode(SegmentRecord.self, forKey: .segment))
         case "gap": .gap(try container.decode(GapRecord.self, forKey: .gap))
         case "recovered": .recovered(try container.decode(RecoveredRecord.self, forKey: .recovered))
+        case "clock": .clock(try container.decode(ClockRecord.self, forKey: .clock))
+        case "event": .event(try container.decode(EventRecord.self, forKey: .event))
+        case "evicted": .evicted(try container.decode(RemovalRecord.self, forKey: .evicted))
+        case "released": .released(try container.decode(RemovalRecord.self, forKey: .released))
+        case "import": .imported(try container.decode(ImportRecord.self, forKey: .imported))
         case let kind: .other(kind: kind)
         }
     }
@@ -162,6 +120,11 @@ extension LogEntry: Codable {
         case .segment(let record): try container.encode(record, forKey: .segment)
         case .gap(let record): try container.encode(record, forKey: .gap)
         case .recovered(let record): try container.encode(record, forKey: .recovered)
+        case .clock(let record): try container.encode(record, forKey: .clock)
+        case .event(let record): try container.encode(record, forKey: .event)
+        case .evicted(let record): try container.encode(record, forKey: .evicted)
+        case .released(let record): try container.encode(record, forKey: .released)
+        case .imported(let record): try container.encode(record, forKey: .imported)
         case .other: break
         }
     }

@@ -45,6 +45,7 @@ package protocol RecordingSink: Sendable {
     func nextRun(for stream: StreamID) -> UInt64
     func deliver(_ segment: ClosedSegment) throws
     func deliver(_ gap: GapRecord) throws
+    func deliver(_ event: EventRecord) throws
     func report(_ health: CameraHealth)
 }
 

@@ -9,9 +9,10 @@ package enum Plausibility {
     package static let textBytesMax = 1024
     package static let camerasMax = 256
 
-    static func isCount(_ value: Int64) -> Bool { (0...magnitudeMax).contains(value) }
+    package static func isOffset(_ value: Int64) -> Bool { (-magnitudeMax...magnitudeMax).contains(value) }
+    package static func isCount(_ value: Int64) -> Bool { (0...magnitudeMax).contains(value) }
     static func isCount(_ value: Int) -> Bool { value >= 0 && value <= Int(Int32.max) }
-    static func isText(_ value: String) -> Bool { value.utf8.count <= textBytesMax }
+    package static func isText(_ value: String) -> Bool { value.utf8.count <= textBytesMax }
 }
 
 extension WallEstimate {
@@ -34,6 +35,26 @@ extension GapRecord {
         startWall.isPlausible && Plausibility.isCount(startBootMilliseconds) && Plausibility.isCount(durationMilliseconds)
             && [bootID, detail].allSatisfy(Plausibility.isText)
     }
+}
+
+extension EventRecord {
+    package var isPlausible: Bool {
+        startWall.isPlausible && Plausibility.isCount(startBootMilliseconds) && Plausibility.isCount(durationMilliseconds)
+            && (0...100).contains(score) && [bootID, label].allSatisfy(Plausibility.isText)
+    }
+}
+
+extension ImportRecord {
+    package var isPlausible: Bool {
+        Plausibility.isCount(originalBytes) && Plausibility.isOffset(clockOffsetMilliseconds)
+            && (containerStartUnixMilliseconds.map { Plausibility.isOffset($0) } ?? true)
+            && sequences.last ?? 0 <= Plausibility.sequenceMax
+            && [bootID, originalName, container, operatorName, missing ?? ""].allSatisfy(Plausibility.isText)
+    }
+}
+
+extension ClockRecord {
+    package var isPlausible: Bool { wall.isPlausible && Plausibility.isCount(bootMilliseconds) && Plausibility.isText(bootID) }
 }
 
 extension NodeStatus {

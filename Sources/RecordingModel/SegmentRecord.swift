@@ -10,6 +10,10 @@ package enum SegmentEnd: String, Sendable, Codable {
     case discontinuity
     case powerCut = "power-cut"
     case storageFault = "storage-fault"
+    /// An event's recording ended with its post-roll, or the schedule's hours did.
+    case eventOver = "event-over"
+    /// The imported file ended here.
+    case imported
 }
 
 /// What a `segment` entry says of one sealed file: everything that a reader needs to place, check and play it.
@@ -98,7 +102,10 @@ package enum GapCause: String, Sendable, Codable {
     case diskFault = "disk-fault"
     case diskFull = "disk-full"
     case clock
+    /// The configured hours leave this time out.
     case schedule
+    /// The camera records events only, and there was none.
+    case noEvent = "no-event"
     case overload
 }
 

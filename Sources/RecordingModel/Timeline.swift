@@ -18,13 +18,19 @@ package struct TimelineSpan: Hashable, Sendable, Codable {
     /// For `notRecorded`: why, and a sentence.
     package var cause: GapCause?
     package var detail: String?
+    /// A `clock` entry moved it from where the node first thought it was; absent otherwise.
+    package var isTimeCorrected: Bool?
 
-    package init(startUnixMilliseconds: Int64, endUnixMilliseconds: Int64, state: SpanState, cause: GapCause? = nil, detail: String? = nil) {
+    package init(
+        startUnixMilliseconds: Int64, endUnixMilliseconds: Int64, state: SpanState, cause: GapCause? = nil, detail: String? = nil,
+        isTimeCorrected: Bool? = nil
+    ) {
         self.startUnixMilliseconds = startUnixMilliseconds
         self.endUnixMilliseconds = endUnixMilliseconds
         self.state = state
         self.cause = cause
         self.detail = detail
+        self.isTimeCorrected = isTimeCorrected
     }
 
     package var durationMilliseconds: Int64 { endUnixMilliseconds - startUnixMilliseconds }
@@ -69,7 +75,7 @@ package enum Timeline {
             piece.endUnixMilliseconds = high
             if piece.state == .unknown, high - low <= toleranceMilliseconds, high < end, let last = result.indices.last {
                 result[last].endUnixMilliseconds = high
-            } else if let last = result.last, last.state == piece.state, last.cause == piece.cause {
+            } else if let last = result.last, last.state == piece.state, last.cause == piece.cause, last.isTimeCorrected == piece.isTimeCorrected {
                 result[result.count - 1].endUnixMilliseconds = high
             } else {
                 result.append(piece)

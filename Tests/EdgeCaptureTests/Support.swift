@@ -30,6 +30,7 @@ final class CollectingSink: RecordingSink {
     struct State {
         var segments: [SegmentRecord] = []
         var gaps: [GapRecord] = []
+        var events: [EventRecord] = []
         var health: [CameraHealth] = []
     }
     private let state = Mutex(State())
@@ -41,6 +42,7 @@ final class CollectingSink: RecordingSink {
 
     var segments: [SegmentRecord] { state.withLock { $0.segments } }
     var gaps: [GapRecord] { state.withLock { $0.gaps } }
+    var events: [EventRecord] { state.withLock { $0.events } }
     var health: [CameraHealth] { state.withLock { $0.health } }
 
     func nextSequence(for stream: StreamID) -> UInt64 { UInt64(segments.count) }
@@ -57,6 +59,7 @@ final class CollectingSink: RecordingSink {
         if refuses.load(ordering: .relaxed) { throw JournalHasFailed() }
         state.withLock { $0.gaps.append(gap) }
     }
+    func deliver(_ event: EventRecord) throws { state.withLock { $0.events.append(event) } }
     let gapsOffered = Atomic<Int>(0)
     func report(_ health: CameraHealth) { state.withLock { $0.health.append(health) } }
 

@@ -20,6 +20,7 @@ let importTable: [String: Allowed] = [
     "CLibAV": Allowed("Sources", []),
     "CZstd": Allowed("Sources", []),
     "CTimex": Allowed("Sources", []),
+    "CXML2": Allowed("Sources", []),
     "LibAV": Allowed("Sources", ["CLibAV"]),
     "Zstd": Allowed("Sources", ["CZstd"]),
     "RecordingModel": Allowed("Sources", []),
@@ -30,7 +31,12 @@ let importTable: [String: Allowed] = [
     "ServiceSupport": Allowed("Sources", ["RecordingModel", "CTimex", "Logging", "Metrics", "CoreMetrics", "ServiceLifecycle", "Yams"]),
 
     // The node.
-    "EdgeCapture": Allowed("edge", ["LibAV", "StorageIO", "RecordingModel", "EvidenceLog", "Crypto", "Logging", "SystemPackage"]),
+    "EdgeMotion": Allowed("edge", ["LibAV", "RecordingModel"]),
+    "EdgeImport": Allowed(
+        "edge", ["EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", "Crypto", "Logging", "SystemPackage"]),
+    "EdgeONVIF": Allowed("edge", ["CXML2", "RecordingModel", "AsyncHTTPClient", "NIOCore", "NIOPosix", "NIOHTTP1", "Crypto", "Logging"]),
+    "EdgeEvents": Allowed("edge", ["EdgeONVIF", "EdgeMotion", "RecordingModel", "NIOCore", "NIOPosix", "NIOHTTP1", "Crypto", "Logging"]),
+    "EdgeCapture": Allowed("edge", ["EdgeMotion", "LibAV", "StorageIO", "RecordingModel", "EvidenceLog", "Crypto", "Logging", "SystemPackage"]),
     "EdgeJournal": Allowed("edge", ["GRDB", "StorageIO", "EvidenceLog", "RecordingModel", "Crypto", "Logging", "SystemPackage"]),
     "EdgeSync": Allowed(
         "edge",
@@ -40,7 +46,7 @@ let importTable: [String: Allowed] = [
     "fieldpost-edge": Allowed(
         "edge",
         [
-            "EdgeCapture", "EdgeJournal", "EdgeSync", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog", "SyncProtocol",
+            "EdgeCapture", "EdgeJournal", "EdgeSync", "EdgeMotion", "EdgeEvents", "EdgeONVIF", "EdgeImport", "LibAV", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog", "SyncProtocol",
             "RecordingModel", "ArgumentParser", "Crypto", "Logging", "Metrics", "ServiceLifecycle", "UnixSignals", "SystemPackage", "Yams",
         ]),
 

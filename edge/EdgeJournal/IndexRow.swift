@@ -58,7 +58,7 @@ struct IndexRow: Hashable, Sendable {
             startUnixMilliseconds = gap.startWall.unixMilliseconds
             endUnixMilliseconds = gap.endUnixMilliseconds
             reason = gap.cause.rawValue
-        case .boot, .key, .config, .recovered, .other: break
+        case .boot, .key, .config, .recovered, .clock, .event, .evicted, .released, .imported, .other: break
         }
     }
 }

@@ -15,6 +15,7 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
     case unexpectedSequence(SegmentID, expected: UInt64)
     /// Numbers in a segment's record that cannot be (see `Plausibility`).
     case implausible(SegmentID)
+    case implausibleEvent(CameraID)
     /// The log asked for is longer than this one.
     case beyondLog(size: UInt64, asked: UInt64)
     case closed
@@ -32,6 +33,7 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         case .unreadable(let file, let reason): "\(file) cannot be understood: \(reason)"
         case .unexpectedSequence(let segment, let expected): "segment \(segment) is out of order: \(expected) is next"
         case .implausible(let segment): "the record of segment \(segment) holds a time, length or count that cannot be"
+        case .implausibleEvent(let camera): "an event of camera \(camera) holds a number that cannot be"
         case .beyondLog(let size, let asked): "entry \(asked) is beyond the log's \(size) entries"
         case .closed: "the journal is closed"
         case .failed(let reason): "the journal stopped: \(reason)"

@@ -135,6 +135,11 @@ extension Journal: RecordingSink {
         try enqueue(.gap(gap)) { _ in }
     }
 
+    package func deliver(_ event: EventRecord) throws {
+        guard event.isPlausible else { throw JournalError.implausibleEvent(event.camera) }
+        try enqueue(.event(event)) { _ in }
+    }
+
     package func report(_ health: CameraHealth) {
         inbox.withLock { $0.health[health.camera] = health }
     }

@@ -9,6 +9,7 @@ final class JournalWriter {
     enum Item {
         case segment(ClosedSegment)
         case gap(GapRecord)
+        case event(EventRecord)
     }
 
     let options: Journal.Options
@@ -81,6 +82,7 @@ final class JournalWriter {
                 }
                 bodies.append(.segment(closed.record))
             case .gap(let gap): bodies += clipped(gap)
+            case .event(let event): bodies.append(.event(event))
             }
         }
         for stream in touched { try syncDirectory(of: stream) }

@@ -107,7 +107,7 @@ extension HubStore {
                         Int64(index), gap.stream.camera.description, gap.stream.kind.rawValue, gap.startWall.unixMilliseconds, gap.endUnixMilliseconds,
                         gap.cause.rawValue, gap.detail,
                     ]))
-        case .boot, .key, .config, .recovered, .other: break
+        case .boot, .key, .config, .recovered, .clock, .event, .evicted, .released, .imported, .other: break
         }
     }
 

@@ -42,6 +42,7 @@ enum StateWords {
         case .diskFull: "the node's disk was full"
         case .clock: "the node's clock jumped"
         case .schedule: "outside the schedule"
+        case .noEvent: "events only, and there was none"
         case .overload: "the node was overloaded"
         }
     }

@@ -1,0 +1,1 @@
+// Filled by this part of the plan.
