@@ -50,6 +50,7 @@ let package = Package(
         .executable(name: "fieldpost-edge", targets: ["fieldpost-edge"]),
         .executable(name: "fieldpost-hub", targets: ["fieldpost-hub"]),
         .executable(name: "fieldpost", targets: ["fieldpost"]),
+        .library(name: "FaultInjector", type: .dynamic, targets: ["FaultInjector"]),  // preloaded by FaultTests
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
@@ -115,6 +116,7 @@ let package = Package(
         ]),
         tool("fieldpost", in: "hub", ["SyncProtocol", "EvidenceLog", "RecordingModel", asyncHTTPClient, argumentParser, nioCore, nioPosix, nioSSL, nioHTTP1, crypto, system]),
         library("TestSupport", in: "Tests", []),
+        .target(name: "FaultInjector", path: "Tests/FaultInjector", publicHeadersPath: "."),
         library("LogFixtures", in: "Tests", ["EvidenceLog", "RecordingModel", crypto]),
         tests("RecordingModelTests", ["RecordingModel", "LogFixtures"]),
         tests("NodeIdentityTests", ["NodeIdentity", "RecordingModel"]),
@@ -129,7 +131,7 @@ let package = Package(
             .product(name: "HTTPTypes", package: "swift-http-types"), grdb, crypto, nioCore, logging,
         ]),
         tests("HubStoreTests", [
-            "HubStore", "HubIngest", "StorageIO", "SyncProtocol", "EvidenceLog", "RecordingModel", "LogFixtures", "TestSupport", crypto, logging, system,
+            "HubStore", "HubIngest", "StorageIO", "SyncProtocol", "EvidenceLog", "RecordingModel", "LogFixtures", "TestSupport", grdb, crypto, logging, system,
         ]),
         tests("FieldpostToolTests", ["fieldpost", "EvidenceLog", "RecordingModel", "TestSupport", crypto, nioCore]),
         tests("EvidenceLogTests", ["EvidenceLog", "RecordingModel", "LogFixtures", crypto]),
@@ -140,12 +142,12 @@ let package = Package(
         tests("EdgeImportTests", [
             "EdgeImport", "EdgeCapture", "EdgeJournal", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", "TestSupport", crypto, logging, system,
         ]),
-        tests("FaultTests", ["TestSupport", "EdgeJournal", "EvidenceLog", "StorageIO", "RecordingModel", crypto, logging, system]),
+        tests("FaultTests", ["TestSupport", "LogFixtures", "EdgeJournal", "EvidenceLog", "StorageIO", "RecordingModel", crypto, logging, system]),
         tests("EndToEndTests", ["TestSupport", "NodeIdentity", "RecordingModel"]),
         tests("LibAVTests", ["LibAV"]),
-        tests("EdgeCaptureTests", ["TestSupport", "EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
+        tests("EdgeCaptureTests", ["TestSupport", "EdgeCapture", "EdgeMotion", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
         tests("ZstdTests", ["Zstd", "CZstd"]),
         tests("ServiceSupportTests", ["ServiceSupport", "RecordingModel", logging, coreMetrics]),
-        tests("EdgeConfigurationTests", ["fieldpost-edge", "ServiceSupport", "RecordingModel", logging]),
+        tests("EdgeConfigurationTests", ["fieldpost-edge", "EdgeMotion", "ServiceSupport", "RecordingModel", logging]),
     ]
 )

@@ -4,6 +4,7 @@
 #include <libavutil/avutil.h>
 #include <libavutil/log.h>
 #include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
 #include <libavutil/time.h>
 
 static inline int clibav_error_from_errno(int value) { return AVERROR(value); }
@@ -14,6 +15,7 @@ static const int clibav_error_invalid_data = AVERROR_INVALIDDATA;
 static const int clibav_error_protocol_not_found = AVERROR_PROTOCOL_NOT_FOUND;
 static const int clibav_error_demuxer_not_found = AVERROR_DEMUXER_NOT_FOUND;
 static const int clibav_error_stream_not_found = AVERROR_STREAM_NOT_FOUND;
+static const int clibav_error_decoder_not_found = AVERROR_DECODER_NOT_FOUND;
 static const int clibav_error_encoder_not_found = AVERROR_ENCODER_NOT_FOUND;
 static const int clibav_error_muxer_not_found = AVERROR_MUXER_NOT_FOUND;
 static const int clibav_error_option_not_found = AVERROR_OPTION_NOT_FOUND;

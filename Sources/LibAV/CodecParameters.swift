@@ -5,6 +5,8 @@ package enum MediaKind: Sendable, Hashable { case video, audio, other }
 /// The codecs that the recorder tells apart.
 package enum Codec: Sendable, Hashable {
     case h264, h265, av1, motionJPEG, aac, opus
+    /// Of G.711: North America and Japan, and the rest of the world.
+    case g711MuLaw, g711ALaw
     case other(String)
 }
 
@@ -51,6 +53,8 @@ package final class CodecParameters {
         case AV_CODEC_ID_MJPEG: .motionJPEG
         case AV_CODEC_ID_AAC: .aac
         case AV_CODEC_ID_OPUS: .opus
+        case AV_CODEC_ID_PCM_MULAW: .g711MuLaw
+        case AV_CODEC_ID_PCM_ALAW: .g711ALaw
         case let other: .other(avcodec_get_name(other).map { String(cString: $0) } ?? "unknown")
         }
     }
@@ -58,6 +62,7 @@ package final class CodecParameters {
     package var widthPixels: Int { Int(native.pointee.width) }
     package var heightPixels: Int { Int(native.pointee.height) }
     package var sampleRateHertz: Int { Int(native.pointee.sample_rate) }
+    package var channelCount: Int { Int(native.pointee.ch_layout.nb_channels) }
     package var extradata: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: native.pointee.extradata, count: native.pointee.extradata == nil ? 0 : max(0, Int(native.pointee.extradata_size)))
     }
@@ -106,6 +111,14 @@ package final class CodecParameters {
         let copy = try CodecParameters(copying: native)
         copy.native.pointee.width = Int32(clamping: widthPixels)
         copy.native.pointee.height = Int32(clamping: heightPixels)
+        return copy
+    }
+
+    /// The same sound as its configuration describes it.
+    package func replacing(audioConfiguration: [UInt8], sampleRateHertz: Int) throws(LibAVError) -> CodecParameters {
+        let copy = try CodecParameters(copying: native)
+        try copy.setExtradata(audioConfiguration)
+        copy.native.pointee.sample_rate = Int32(clamping: sampleRateHertz)
         return copy
     }
 

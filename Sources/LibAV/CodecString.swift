@@ -16,6 +16,8 @@ enum CodecString {
         // The audio object type is the first 5 bits of AudioSpecificConfig.
         case .aac: "mp4a.40.\(parameters.extradata.first.map { $0 >> 3 } ?? 2)"
         case .opus: "opus"
+        case .g711MuLaw: "ulaw"
+        case .g711ALaw: "alaw"
         case .other(let name): name
         }
     }

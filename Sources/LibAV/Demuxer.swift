@@ -1,5 +1,11 @@
 import CLibAV
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// An open input: a camera, or a file. One thread at a time.
 package struct Demuxer: ~Copyable {
     private let context: UnsafeMutablePointer<AVFormatContext>
@@ -7,7 +13,12 @@ package struct Demuxer: ~Copyable {
     private let interrupt: InterruptContext
     private let scrubbedURL: String
     private var wasInterrupted: InterruptReason?
+    private let codecs: [AVCodecID]
     package let streams: [StreamDescription]
+    /// The container says no times: FFmpeg counts pictures at the rate that it guesses.
+    package let isUntimed: Bool
+    /// It has a length, so it is a recording, and not what happens now.
+    package let isRecording: Bool
 
     package struct Settings: Sendable {
         /// Name and value as FFmpeg documents them.
@@ -37,6 +48,9 @@ package struct Demuxer: ~Copyable {
         interrupt.arm(milliseconds: settings.openMilliseconds)
         // On failure FFmpeg frees the context itself.
         try checked(avformat_open_input(&input, url, nil, &options), "open \(name)", interrupt)
+        let isUntimed = (allocated.pointee.iformat?.pointee.flags ?? 0) & AVFMT_NOTIMESTAMPS != 0
+        // What is read to guess the rate would be handed out late.
+        if isUntimed, !Self.hasLength(allocated) { allocated.pointee.fps_probe_size = 0 }
         do throws(LibAVError) {
             interrupt.arm(milliseconds: settings.openMilliseconds)
             let found = avformat_find_stream_info(allocated, nil)
@@ -49,6 +63,9 @@ package struct Demuxer: ~Copyable {
             avformat_close_input(&input)
             throw error
         }
+        codecs = (0..<Int(allocated.pointee.nb_streams)).map { allocated.pointee.streams?[$0]?.pointee.codecpar.pointee.codec_id ?? AV_CODEC_ID_NONE }
+        isRecording = Self.hasLength(allocated)
+        self.isUntimed = isUntimed
         context = allocated
         self.interrupt = interrupt
         scrubbedURL = name
@@ -71,6 +88,10 @@ package struct Demuxer: ~Copyable {
             // An interrupted read first hands out what the parsers held, as success, and would then go on as if
             // nothing had been: the packet is good, the connection is not.
             wasInterrupted = interrupt.reason
+            let index = Int(packet.native.pointee.stream_index)
+            if index < codecs.count, let codec = context.pointee.streams?[index]?.pointee.codecpar.pointee.codec_id, codec != codecs[index] {
+                throw LibAVError(code: clibav_error_invalid_data, operation: "read \(scrubbedURL): the stream's codec changed")
+            }
             return .done
         }
         // RTSP says "end of file" when it was interrupted, so the reason is asked for first.
@@ -82,7 +103,13 @@ package struct Demuxer: ~Copyable {
         }
     }
 
-    private static func describe(_ context: UnsafeMutablePointer<AVFormatContext>) throws(LibAVError) -> [StreamDescription] {
+    /// A playlist has a size, whatever it leads to.
+    private static func hasLength(_ context: UnsafeMutablePointer<AVFormatContext>) -> Bool {
+        if let name = context.pointee.iformat?.pointee.name, strcmp(name, "hls") == 0 { return context.pointee.duration > 0 }
+        return context.pointee.pb.map { avio_size($0) > 0 } ?? false
+    }
+
+    static func describe(_ context: UnsafeMutablePointer<AVFormatContext>) throws(LibAVError) -> [StreamDescription] {
         var streams: [StreamDescription] = []
         for index in 0..<Int(context.pointee.nb_streams) {
             guard let stream = context.pointee.streams?[index], let parameters = stream.pointee.codecpar else { continue }

@@ -71,6 +71,20 @@ package struct Packet: ~Copyable {
         setKey(self.isKey || isKey)
     }
 
+    /// Forgets the first bytes: a header that the file must not have.
+    package func removeFirst(_ count: Int) {
+        guard count > 0, count <= byteCount, let data = native.pointee.data else { return }
+        native.pointee.data = data + count
+        native.pointee.size -= Int32(clamping: count)
+    }
+
+    /// For what came without a time: both are this one, and how long it lasts is not known.
+    package func setTime(_ time: Int64) {
+        native.pointee.pts = time
+        native.pointee.dts = time
+        native.pointee.duration = 0
+    }
+
     /// Fills it with what was not read from an input.
     package func fill(_ bytes: [UInt8], streamIndex: Int32, presentationTime: Int64?, decodeTime: Int64?, isKey: Bool) throws(LibAVError) {
         av_packet_unref(native)

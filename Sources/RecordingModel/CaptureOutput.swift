@@ -14,7 +14,8 @@ package struct ClosedSegment: Sendable {
 
 /// What a camera is doing, for status pages. Counters run from the start of the process.
 package struct CameraHealth: Sendable, Codable, Hashable {
-    package enum State: String, Sendable, Codable { case connecting, recording, waiting, stopped }
+    /// `standby`: connected, and nothing is kept just now, because there is no event or the schedule says so.
+    package enum State: String, Sendable, Codable { case connecting, recording, standby, waiting, stopped }
     package var camera: CameraID
     package var state: State
     package var sinceBootMilliseconds: Int64
@@ -47,6 +48,18 @@ package protocol RecordingSink: Sendable {
     func deliver(_ gap: GapRecord) throws
     func deliver(_ event: EventRecord) throws
     func report(_ health: CameraHealth)
+    /// Why nothing may be recorded now; nil while it may. Cheap: asked with every fragment.
+    var refusal: RecordingRefusal? { get }
+}
+
+/// Why the node takes no footage, and the cause that the gap then has.
+package struct RecordingRefusal: Hashable, Sendable {
+    package var cause: GapCause
+    package var detail: String
+    package init(cause: GapCause, detail: String) {
+        self.cause = cause
+        self.detail = detail
+    }
 }
 
 /// Names of the files of a stream, relative to `segments/` in the node's data directory. Names hold no time.

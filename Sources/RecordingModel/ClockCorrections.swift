@@ -28,48 +28,94 @@ package struct ClockRecord: Hashable, Sendable, Codable {
 /// The clock fixes of one boot in the order of the log, and the wall time that they give to a moment of it.
 ///
 /// Only fixes of the best source count, and only against estimates of no better source: what a satellite said at the
-/// time is not corrected by a battery clock. Of those, the first at or after the moment decides, else the last before
-/// it; between two that agree within 500 ppm the time is interpolated, which takes out slow drift.
+/// time is not corrected by a battery clock. Of those the newest is right: whoever set the clock last knew that it was
+/// wrong. Older ones count where they agree with it within 500 ppm and a second; between two the time is
+/// interpolated, which takes out slow drift. So a boot is moved as a whole, without a hole or an overlap at a step, and
+/// a wrong time that was put right again leaves no trace.
 package struct ClockCorrections: Hashable, Sendable {
     package private(set) var fixes: [ClockRecord] = []
+    /// Those that count, by their boot clock.
+    private var path: [ClockRecord] = []
     /// A faster clock than this is no drift but a step.
-    private static let driftPartsPerMillion: Int64 = 500
+    static let driftPartsPerMillion: Int64 = 500
+    /// What a clock may gain or lose that nobody corrects: cheap crystals are within 50 ppm.
+    package static let freePartsPerMillion: Int64 = 50
     /// A boot with more fixes keeps the newest.
-    private static let limit = 10_000
+    package static let limit = 1_000
+    /// A smaller difference is not worth a mark.
+    package static let noticeableMilliseconds: Int64 = 1_000
 
     package init() {}
-    package init(_ records: some Sequence<ClockRecord>) { for record in records { add(record) } }
+    package init(_ records: some Sequence<ClockRecord>) {
+        fixes = records.suffix(Self.limit)
+        choose()
+    }
 
     package mutating func add(_ record: ClockRecord) {
         fixes.append(record)
         if fixes.count > Self.limit { fixes.removeFirst(fixes.count - Self.limit) }
+        choose()
+    }
+
+    private mutating func choose() {
+        guard let best = fixes.lazy.map(\.wall.source).max(), let newest = fixes.lastIndex(where: { $0.wall.source == best }) else { return }
+        let usable = fixes.enumerated().filter { $0.element.wall.source == best }
+            .sorted { ($0.element.bootMilliseconds, $0.offset) < ($1.element.bootMilliseconds, $1.offset) }
+        let anchor = usable.firstIndex { $0.offset == newest } ?? 0
+        path = [fixes[newest]]
+        for (_, fix) in usable[..<anchor].reversed() where Self.agree(fix, path[0]) { path.insert(fix, at: 0) }
+        for (_, fix) in usable[(anchor + 1)...] where Self.agree(path[path.count - 1], fix) { path.append(fix) }
+    }
+
+    /// Of two at one moment the newer entry knows better, so they never both count.
+    private static func agree(_ earlier: ClockRecord, _ later: ClockRecord) -> Bool {
+        let passed = later.bootMilliseconds - earlier.bootMilliseconds
+        let apart = later.wall.unixMilliseconds - earlier.wall.unixMilliseconds - passed
+        // Each reading of the hub's clock is off by something else; what a battery clock is off by, it is off by always.
+        let noise = later.wall.source == .hub ? min(earlier.wall.uncertaintyMilliseconds, 60_000) + min(later.wall.uncertaintyMilliseconds, 60_000) : 0
+        return passed > 0 && abs(apart) <= passed / 1_000 * driftPartsPerMillion / 1_000 + 1_000 + noise
     }
 
     /// - Returns: nil when no fix has anything to say of it.
     package func corrected(_ estimate: WallEstimate, atBootMilliseconds boot: Int64) -> WallEstimate? {
-        guard let best = fixes.lazy.map(\.wall.source).max(), best >= estimate.source else { return nil }
-        // Of two fixes at one moment the later entry knows better.
-        let usable = fixes.enumerated().filter { $0.element.wall.source == best }
-            .sorted { ($0.element.bootMilliseconds, $0.offset) < ($1.element.bootMilliseconds, $1.offset) }.map(\.element)
-        let after = usable.firstIndex { $0.bootMilliseconds >= boot }
-        guard let fix = after.map({ usable[$0] }) ?? usable.last else { return nil }
-        var wall = fix.wall.advanced(byMilliseconds: boot - fix.bootMilliseconds)
-        if let after, after > 0 {
-            let before = usable[after - 1]
-            let passed = fix.bootMilliseconds - before.bootMilliseconds
-            let apart = (fix.wall.unixMilliseconds - before.wall.unixMilliseconds) - passed
-            if passed > 0, abs(apart) <= passed / 1_000_000 * Self.driftPartsPerMillion + 1_000 {
-                let share = Double(boot - before.bootMilliseconds) / Double(passed)
-                wall.unixMilliseconds = before.wall.unixMilliseconds + (boot - before.bootMilliseconds) + Int64((Double(apart) * share).rounded())
-            }
+        guard let first = path.first, first.wall.source >= estimate.source else { return nil }
+        // The first fix behind the moment, by bisection: a boot of a year has thousands of segments.
+        var (low, high) = (0, path.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if path[middle].bootMilliseconds <= boot { low = middle + 1 } else { high = middle }
+        }
+        let before = low > 0 ? path[low - 1] : nil
+        let after = low < path.count ? path[low] : nil
+        var wall: WallEstimate
+        if let before, let after {
+            let passed = after.bootMilliseconds - before.bootMilliseconds
+            let apart = after.wall.unixMilliseconds - before.wall.unixMilliseconds - passed
+            let share = Double(boot - before.bootMilliseconds) / Double(passed)
+            wall = before.wall.advanced(byMilliseconds: boot - before.bootMilliseconds + Int64((Double(apart) * share).rounded()))
+            wall.uncertaintyMilliseconds = max(before.wall.uncertaintyMilliseconds, after.wall.uncertaintyMilliseconds)
+        } else {
+            let fix = before ?? after ?? first
+            wall = fix.wall.advanced(byMilliseconds: boot - fix.bootMilliseconds)
+            wall.uncertaintyMilliseconds += (abs(boot - fix.bootMilliseconds) * Self.freePartsPerMillion + 999_999) / 1_000_000
         }
         wall.unixMilliseconds = min(max(0, wall.unixMilliseconds), Plausibility.magnitudeMax)
+        wall.uncertaintyMilliseconds = min(wall.uncertaintyMilliseconds, Plausibility.magnitudeMax)
         return wall
     }
 }
 
 extension ClockSource: Comparable {
-    package static func < (one: ClockSource, other: ClockSource) -> Bool {
-        (allCases.firstIndex(of: one) ?? 0) < (allCases.firstIndex(of: other) ?? 0)
+    package static func < (one: ClockSource, other: ClockSource) -> Bool { one.trust < other.trust }
+
+    /// Not by its place in `allCases`: clocks are read for every packet, and that would allocate.
+    private var trust: Int {
+        switch self {
+        case .none: 0
+        case .rtc: 1
+        case .hub: 2
+        case .ntp: 3
+        case .gps: 4
+        }
     }
 }

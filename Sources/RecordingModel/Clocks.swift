@@ -20,6 +20,30 @@ package struct WallEstimate: Hashable, Sendable, Codable {
     }
 }
 
+extension WallEstimate {
+    /// 2024-01-01 UTC: a clock before it was never set, since this software is younger.
+    package static let firstPlausibleUnixMilliseconds: Int64 = 1_704_067_200_000
+    /// 2090-01-01 UTC: a clock beyond it is broken, since nothing of today runs that long. Time goes on behind it where
+    /// a network or a satellite says so.
+    package static let lastPlausibleUnixMilliseconds: Int64 = 3_786_912_000_000
+    /// A battery clock gains or loses about 20 ppm: a minute is a month on the shelf.
+    package static let rtcUncertaintyMilliseconds: Int64 = 60_000
+    package static let unsetUncertaintyMilliseconds: Int64 = 365 * 86_400_000
+}
+
+/// The hub's clock as one answer of it told, by the boot clock of the node that asked.
+package struct HubTime: Hashable, Sendable {
+    package var hubUnixMilliseconds: Int64
+    package var sentBootMilliseconds: Int64
+    package var receivedBootMilliseconds: Int64
+
+    package init(hubUnixMilliseconds: Int64, sentBootMilliseconds: Int64, receivedBootMilliseconds: Int64) {
+        self.hubUnixMilliseconds = hubUnixMilliseconds
+        self.sentBootMilliseconds = sentBootMilliseconds
+        self.receivedBootMilliseconds = receivedBootMilliseconds
+    }
+}
+
 /// One reading of both clocks. The boot clock (CLOCK_BOOTTIME) orders everything within a boot; the wall clock
 /// is only ever an estimate beside it.
 package struct Moment: Hashable, Sendable {

@@ -3,9 +3,12 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     package struct Disk: Hashable, Sendable, Codable {
         package var totalBytes: Int64
         package var availableBytes: Int64
-        package init(totalBytes: Int64, availableBytes: Int64) {
+        /// Why nothing may be recorded, or what else is wrong with the disk; absent while all is well.
+        package var problem: String?
+        package init(totalBytes: Int64, availableBytes: Int64, problem: String? = nil) {
             self.totalBytes = totalBytes
             self.availableBytes = availableBytes
+            self.problem = problem
         }
     }
     package var software: String

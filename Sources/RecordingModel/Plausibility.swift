@@ -61,7 +61,7 @@ extension NodeStatus {
     package var isPlausible: Bool {
         clock.isPlausible && Plausibility.isCount(uptimeMilliseconds) && cameras.count <= Plausibility.camerasMax
             && [software, site ?? "", bootID].allSatisfy(Plausibility.isText)
-            && (disk.map { Plausibility.isCount($0.totalBytes) && Plausibility.isCount($0.availableBytes) } ?? true)
+            && (disk.map { Plausibility.isCount($0.totalBytes) && Plausibility.isCount($0.availableBytes) && Plausibility.isText($0.problem ?? "") } ?? true)
             && (nextContactUnixMilliseconds.map(Plausibility.isCount) ?? true)
             && cameras.allSatisfy { Plausibility.isCount($0.sinceBootMilliseconds) && Plausibility.isText($0.lastError ?? "") }
     }

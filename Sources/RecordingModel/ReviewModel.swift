@@ -52,9 +52,50 @@ package struct NodeSummary: Hashable, Sendable, Codable {
 package struct PlayableSegment: Hashable, Sendable, Codable {
     package var record: SegmentRecord
     package var logIndex: UInt64
-    package init(record: SegmentRecord, logIndex: UInt64) {
+    /// Where it began and how far off that may be, if a later `clock` entry moved it from where the record says.
+    package var correctedStartUnixMilliseconds: Int64?
+    package var correctedUncertaintyMilliseconds: Int64?
+    package init(record: SegmentRecord, logIndex: UInt64, correctedStartUnixMilliseconds: Int64? = nil, correctedUncertaintyMilliseconds: Int64? = nil) {
         self.record = record
         self.logIndex = logIndex
+        self.correctedStartUnixMilliseconds = correctedStartUnixMilliseconds
+        self.correctedUncertaintyMilliseconds = correctedUncertaintyMilliseconds
+    }
+
+    /// By all that is known.
+    package var startUnixMilliseconds: Int64 { correctedStartUnixMilliseconds ?? record.startUnixMilliseconds }
+    package var endUnixMilliseconds: Int64 { startUnixMilliseconds + record.durationMilliseconds }
+    package var isTimeCorrected: Bool { correctedStartUnixMilliseconds != nil }
+}
+
+/// An `event` entry on a camera's timeline.
+package struct TimelineEvent: Hashable, Sendable, Codable {
+    package var startUnixMilliseconds: Int64
+    package var endUnixMilliseconds: Int64
+    package var source: EventRecord.Source
+    package var score: Int
+    package var label: String
+    package var isTimeCorrected: Bool?
+    package init(startUnixMilliseconds: Int64, endUnixMilliseconds: Int64, source: EventRecord.Source, score: Int, label: String, isTimeCorrected: Bool? = nil) {
+        self.startUnixMilliseconds = startUnixMilliseconds
+        self.endUnixMilliseconds = endUnixMilliseconds
+        self.source = source
+        self.score = score
+        self.label = label
+        self.isTimeCorrected = isTimeCorrected
+    }
+}
+
+/// A file from a card that became footage on a camera's timeline.
+package struct TimelineImport: Hashable, Sendable, Codable {
+    package var record: ImportRecord
+    /// Of its segments.
+    package var startUnixMilliseconds: Int64
+    package var endUnixMilliseconds: Int64
+    package init(record: ImportRecord, startUnixMilliseconds: Int64, endUnixMilliseconds: Int64) {
+        self.record = record
+        self.startUnixMilliseconds = startUnixMilliseconds
+        self.endUnixMilliseconds = endUnixMilliseconds
     }
 }
 
@@ -78,7 +119,14 @@ package struct CameraTimeline: Hashable, Sendable, Codable {
     /// Tiles the window: no hole, no overlap.
     package var spans: [TimelineSpan]
     package var segments: [PlayableSegment]
-    package init(asOfUnixMilliseconds: Int64, node: NodeID, camera: CameraID, startUnixMilliseconds: Int64, endUnixMilliseconds: Int64, spans: [TimelineSpan], segments: [PlayableSegment]) {
+    /// At most `listMax` each, in order.
+    package var events: [TimelineEvent]
+    package var imports: [TimelineImport]
+    package static let listMax = 1_000
+    package init(
+        asOfUnixMilliseconds: Int64, node: NodeID, camera: CameraID, startUnixMilliseconds: Int64, endUnixMilliseconds: Int64, spans: [TimelineSpan],
+        segments: [PlayableSegment], events: [TimelineEvent] = [], imports: [TimelineImport] = []
+    ) {
         self.asOfUnixMilliseconds = asOfUnixMilliseconds
         self.node = node
         self.camera = camera
@@ -86,5 +134,7 @@ package struct CameraTimeline: Hashable, Sendable, Codable {
         self.endUnixMilliseconds = endUnixMilliseconds
         self.spans = spans
         self.segments = segments
+        self.events = events
+        self.imports = imports
     }
 }

@@ -4,6 +4,7 @@ package struct SequenceRanges: Hashable, Sendable {
     package private(set) var ranges: [ClosedRange<UInt64>] = []
 
     package init() {}
+    package init(closed range: ClosedRange<UInt64>) { ranges = [range] }
     package init(_ sequences: some Sequence<UInt64>) {
         for sequence in sequences { insert(sequence) }
     }

@@ -28,17 +28,11 @@ package struct SystemClocks: Clocks {
         if let errorMicroseconds = synchronised {
             return WallEstimate(unixMilliseconds: unixMilliseconds, source: .ntp, uncertaintyMilliseconds: max(1, (errorMicroseconds + 999) / 1000))
         }
-        let isPlausible = unixMilliseconds >= firstPlausibleUnixMilliseconds
+        let isPlausible = (WallEstimate.firstPlausibleUnixMilliseconds..<WallEstimate.lastPlausibleUnixMilliseconds).contains(unixMilliseconds)
         return WallEstimate(
-            unixMilliseconds: unixMilliseconds, source: isPlausible ? .rtc : .none,
-            uncertaintyMilliseconds: isPlausible ? rtcUncertaintyMilliseconds : unsetUncertaintyMilliseconds)
+            unixMilliseconds: max(0, unixMilliseconds), source: isPlausible ? .rtc : .none,
+            uncertaintyMilliseconds: isPlausible ? WallEstimate.rtcUncertaintyMilliseconds : WallEstimate.unsetUncertaintyMilliseconds)
     }
-
-    /// 2024-01-01 UTC: a clock before it was never set, since this software is younger.
-    package static let firstPlausibleUnixMilliseconds: Int64 = 1_704_067_200_000
-    /// A battery clock gains or loses about 20 ppm: a minute is a month on the shelf.
-    package static let rtcUncertaintyMilliseconds: Int64 = 60_000
-    package static let unsetUncertaintyMilliseconds: Int64 = 365 * 86_400_000
 
     private static func read(_ clock: Int32) -> Int64 {
         var time = timespec()

@@ -8,61 +8,108 @@ import SystemPackage
 
 /// The disk of this machine.
 package struct RealStorage: StorageIO {
-    package init() {}
+    private let anchor: DirectoryAnchor?
+
+    package init() { anchor = nil }
+
+    /// Looks up everything below this folder from the folder as it is now, whatever is mounted there later.
+    /// - Throws: `StorageError` when it cannot be opened.
+    package init(anchoredAt folder: FilePath) throws { anchor = try DirectoryAnchor(folder) }
+
+    package func verifyInPlace() throws { try anchor?.verifyInPlace() }
+
+    /// For the `*at` calls: below the anchor its descriptor and the rest, elsewhere the path itself.
+    private func place(_ path: FilePath) -> (directory: Int32, name: String) {
+        if let anchor, let name = anchor.name(of: path) { return (anchor.descriptor, name) }
+        return (AT_FDCWD, path.isEmpty ? "." : path.string)
+    }
 
     package func makeDirectory(_ path: FilePath) throws {
-        guard mkdir(path.string, 0o700) != 0 else { return }
+        let (directory, name) = place(path)
+        guard mkdirat(directory, name, 0o700) != 0 else { return }
         switch errno {
         case EEXIST: return
         case ENOENT where path != path.removingLastComponent() && !path.removingLastComponent().isEmpty:
             try makeDirectory(path.removingLastComponent())
-            if mkdir(path.string, 0o700) != 0, errno != EEXIST { throw failure("mkdir", path) }
+            if mkdirat(directory, name, 0o700) != 0, errno != EEXIST { throw failure("mkdir", path) }
         default: throw failure("mkdir", path)
         }
     }
 
     package func openForAppending(_ path: FilePath) throws -> any AppendingFile {
-        try DescriptorFile(path, flags: O_WRONLY | O_APPEND | O_CREAT)
+        try DescriptorFile(path, place(path), flags: O_WRONLY | O_APPEND | O_CREAT)
     }
 
     package func openForReading(_ path: FilePath) throws -> any ReadingFile {
-        try DescriptorFile(path, flags: O_RDONLY)
+        try DescriptorFile(path, place(path), flags: O_RDONLY)
     }
 
     package func rename(_ path: FilePath, to target: FilePath) throws {
-        if Glibc.rename(path.string, target.string) != 0 { throw failure("rename", path) }
+        let (from, to) = (place(path), place(target))
+        if renameat(from.directory, from.name, to.directory, to.name) != 0 { throw failure("rename", path) }
     }
 
     package func syncDirectory(_ path: FilePath) throws {
-        let descriptor = open(path.isEmpty ? "." : path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure("open directory", path) }
+        let descriptor = try openDirectory(path)
         defer { close(descriptor) }
         if fsync(descriptor) != 0 { throw failure("sync directory", path) }
     }
 
+    private func openDirectory(_ path: FilePath) throws -> Int32 {
+        let (directory, name) = place(path)
+        let descriptor = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("open directory", path) }
+        return descriptor
+    }
+
     package func remove(_ path: FilePath) throws {
-        if unlink(path.string) != 0, errno != ENOENT { throw failure("unlink", path) }
+        let (directory, name) = place(path)
+        if unlinkat(directory, name, 0) != 0, errno != ENOENT { throw failure("unlink", path) }
+    }
+
+    package func allocate(_ path: FilePath, bytes: Int64) throws {
+        let (directory, name) = place(path)
+        let descriptor = openat(directory, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw failure("open", path) }
+        defer { close(descriptor) }
+        // It answers with the error and leaves `errno` alone.
+        let result = posix_fallocate(descriptor, 0, off_t(bytes))
+        if result != 0 { throw StorageError(operation: "allocate", path: path, errno: Errno(rawValue: result)) }
+        if fsync(descriptor) != 0 { throw failure("sync", path) }
+    }
+
+    package func removeDirectory(_ path: FilePath) throws {
+        let (directory, name) = place(path)
+        if unlinkat(directory, name, AT_REMOVEDIR) != 0, errno != ENOENT { throw failure("remove directory", path) }
     }
 
     package func list(_ path: FilePath) throws -> [String] {
-        guard let directory = opendir(path.string) else {
-            if errno == ENOENT { return [] }
-            throw failure("list", path)
+        let descriptor: Int32
+        do { descriptor = try openDirectory(path) } catch let error as StorageError where error.errno == .noSuchFileOrDirectory { return [] }
+        guard let directory = fdopendir(descriptor) else {
+            let error = failure("list", path)
+            close(descriptor)
+            throw error
         }
         defer { closedir(directory) }
         var names: [String] = []
+        errno = 0
         while let entry = readdir(directory) {
             let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
             if name != ".", name != ".." { names.append(name) }
+            errno = 0
         }
+        // A listing that broke off would make files look as if they were gone.
+        if errno != 0 { throw failure("list", path) }
         return names.sorted()
     }
 
     package func size(_ path: FilePath) throws -> Int64? {
+        let (directory, name) = place(path)
         var information = stat()
-        if stat(path.string, &information) != 0 {
+        if fstatat(directory, name, &information, 0) != 0 {
             if errno == ENOENT { return nil }
             throw failure("stat", path)
         }
@@ -71,7 +118,9 @@ package struct RealStorage: StorageIO {
 
     package func space(_ path: FilePath) throws -> DiskSpace {
         var information = statvfs()
-        if statvfs(path.string, &information) != 0 { throw failure("statvfs", path) }
+        let isAnchor = anchor?.name(of: path) == "."
+        let result = isAnchor ? fstatvfs(anchor?.descriptor ?? -1, &information) : statvfs(path.string, &information)
+        if result != 0 { throw failure("statvfs", path) }
         let block = Int64(information.f_frsize)
         return DiskSpace(totalBytes: Int64(information.f_blocks) * block, availableBytes: Int64(information.f_bavail) * block)
     }
@@ -88,9 +137,9 @@ private final class DescriptorFile: AppendingFile, ReadingFile, @unchecked Senda
     private var descriptor: Int32
     private(set) var length: Int64
 
-    init(_ path: FilePath, flags: Int32) throws {
+    init(_ path: FilePath, _ place: (directory: Int32, name: String), flags: Int32) throws {
         self.path = path
-        descriptor = open(path.string, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        descriptor = openat(place.directory, place.name, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw failure("open", path) }
         var information = stat()
         guard fstat(descriptor, &information) == 0 else {

@@ -18,6 +18,19 @@ package protocol StorageIO: Sendable {
     /// Nil when there is no such file.
     func size(_ path: FilePath) throws -> Int64?
     func space(_ path: FilePath) throws -> DiskSpace
+    /// Makes a file that holds this much space, whatever is in it. A disk that only a test knows need not.
+    func allocate(_ path: FilePath, bytes: Int64) throws
+    /// Removes an empty folder. One that is left behind does no harm.
+    func removeDirectory(_ path: FilePath) throws
+    /// Throws when the folder that this storage was opened for is not where its path leads any more: a disk was
+    /// unmounted or exchanged.
+    func verifyInPlace() throws
+}
+
+extension StorageIO {
+    package func allocate(_ path: FilePath, bytes: Int64) throws {}
+    package func removeDirectory(_ path: FilePath) throws {}
+    package func verifyInPlace() throws {}
 }
 
 package struct DiskSpace: Sendable, Hashable {

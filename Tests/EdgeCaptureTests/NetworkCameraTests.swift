@@ -13,7 +13,9 @@ final class Helper {
     private let output: FileHandle
     let port: Int
 
-    init(_ program: String, _ arguments: String...) throws {
+    convenience init(_ program: String, _ arguments: String...) throws { try self.init(program, arguments: arguments) }
+
+    init(_ program: String, arguments: [String]) throws {
         var ends: [Int32] = [-1, -1]
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         try #require(pipe(&ends) == 0 && null >= 0)
@@ -74,17 +76,6 @@ struct NetworkCameraTests {
         GLib.MainLoop().run()
         """
 
-    private func certificate(_ scratch: Scratch) throws -> String {
-        let path = scratch.file("tls.pem")
-        let made = try runTool(
-            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", scratch.file("key.pem"), "-out", scratch.file("cert.pem"), "-days", "2",
-            "-subj", "/CN=127.0.0.1")
-        try #require(made.status == 0, "\(made.errors)")
-        try Data(["cert.pem", "key.pem"].map { try Data(contentsOf: URL(fileURLWithPath: scratch.file($0))) }.joined())
-            .write(to: URL(fileURLWithPath: path))
-        return path
-    }
-
     private func makeSource(_ path: String, seconds: Int) throws {
         let made = try runTool(
             "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25", "-t", "\(seconds)", "-pix_fmt", "yuv420p", "-c:v", "libx264",
@@ -97,7 +88,7 @@ struct NetworkCameraTests {
         let scratch = try Scratch()
         try makeSource(scratch.file("camera.\(format)"), seconds: 3)
         let server =
-            scheme == "https" ? try Helper(Self.webServer, scratch.path.string, try certificate(scratch)) : try Helper(Self.webServer, scratch.path.string)
+            scheme == "https" ? try Helper(Self.webServer, scratch.path.string, try makeCertificate(scratch)) : try Helper(Self.webServer, scratch.path.string)
         defer { withExtendedLifetime(server) {} }
         let bench = try Bench(
             url: "\(scheme)://127.0.0.1:\(server.port)/camera.\(format)", change: { $0.segmentMilliseconds = 60_000 }, scratch: scratch)
@@ -113,7 +104,7 @@ struct NetworkCameraTests {
     @Test("A camera over RTSPS is recorded")
     func rtsps() throws {
         let scratch = try Scratch()
-        let server = try Helper(Self.rtspsServer, try certificate(scratch))
+        let server = try Helper(Self.rtspsServer, try makeCertificate(scratch))
         defer { withExtendedLifetime(server) {} }
         let bench = try Bench(url: "rtsps://127.0.0.1:\(server.port)/gate", scratch: scratch)
         bench.recorder.start()

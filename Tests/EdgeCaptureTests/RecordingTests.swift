@@ -15,7 +15,8 @@ func decodedFrames(_ path: String) throws -> Int? {
 }
 
 func expectDecodes(_ path: String) throws {
-    let result = try runTool("ffmpeg", "-v", "error", "-i", path, "-f", "null", "-")
+    // With the file's own time base: at a rate that ffmpeg guesses, pictures close together would be complained about.
+    let result = try runTool("ffmpeg", "-v", "error", "-i", path, "-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "null", "-")
     #expect(result.status == 0 && result.errors == "", "\(path): \(result.errors)")
 }
 

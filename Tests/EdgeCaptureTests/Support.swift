@@ -61,6 +61,7 @@ final class CollectingSink: RecordingSink {
     }
     func deliver(_ event: EventRecord) throws { state.withLock { $0.events.append(event) } }
     let gapsOffered = Atomic<Int>(0)
+    var refusal: RecordingRefusal? { nil }
     func report(_ health: CameraHealth) { state.withLock { $0.health.append(health) } }
 
     /// Footage and gaps in order of time.
@@ -121,7 +122,7 @@ struct Bench {
 
     init(
         url: String, storage: any StorageIO = RealStorage(), change: (inout CameraConfiguration) -> Void = { _ in }, scratch: Scratch? = nil,
-        script: ScriptedCamera.Script? = nil, limitBytes: Int64 = 4 << 30
+        script: ScriptedCamera.Script? = nil, limitBytes: Int64 = 4 << 30, prepare: (inout RecorderContext) -> Void = { _ in }
     ) throws {
         let scratch = try scratch ?? Scratch()
         let camera = try #require(CameraID("gate"))
@@ -141,6 +142,7 @@ struct Bench {
                 try ScriptedCamera(configuration, stop: stop, script: script)
             }
         }
+        prepare(&context)
         recorder = CameraRecorder(context, randomness: SeededRandomness())
     }
 
@@ -153,6 +155,12 @@ struct Bench {
         while Date() < end, !condition() { usleep(20_000) }
     }
 
+    /// The same without holding a thread of the pool, which has as many as the machine has cores.
+    func wait(seconds: Double, until condition: () -> Bool) async throws {
+        let end = Date().addingTimeInterval(seconds)
+        while Date() < end, !condition() { try await Task.sleep(for: .milliseconds(20)) }
+    }
+
     /// `init` and all fragments of a run in one file.
     func joined(run: UInt64) throws -> String {
         var whole: [UInt8] = []
@@ -163,5 +171,31 @@ struct Bench {
         let path = scratch.file("run-\(run).mp4")
         try Data(whole).write(to: URL(fileURLWithPath: path))
         return path
+    }
+}
+
+/// Lets a few cases at a time run side by side: each has a server of its own, and a small machine must keep real time.
+actor Turns {
+    static let shared = Turns(limit: 5)
+    private var free: Int
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    init(limit: Int) { free = limit }
+
+    func take() async {
+        if free > 0 { free -= 1 } else { await withCheckedContinuation { waiting.append($0) } }
+    }
+
+    func give() {
+        if waiting.isEmpty { free += 1 } else { waiting.removeFirst().resume() }
+    }
+
+    nonisolated func run(_ body: @Sendable () async throws -> Void) async throws {
+        await take()
+        do { try await body() } catch {
+            await give()
+            throw error
+        }
+        await give()
     }
 }

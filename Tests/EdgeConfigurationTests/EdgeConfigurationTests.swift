@@ -25,7 +25,7 @@ private func camera(_ lines: String..., after: String = "") -> String {
 private let expectedURL = CameraSource.expectation
 
 private let cameraMistakes: [(yaml: String, expected: String)] = [
-    (camera("url: rtsp://h/s", "segment_secods: 10"), "cameras[0].segment_secods (line 5, column 5): unknown key; accepted here: audio, id, password_file, segment_seconds, transport, url, username"),
+    (camera("url: rtsp://h/s", "segment_secods: 10"), "cameras[0].segment_secods (line 5, column 5): unknown key; accepted here: audio, id, mode, motion, onvif_events, password_file, post_roll_seconds, pre_roll_seconds, schedule, segment_seconds, transport, url, username"),
     (camera("url: rtsp://h/s", "segment_seconds: 1"), "cameras[0].segment_seconds (line 5, column 22): 1 is out of range; expected a whole number from 2 to 600 seconds"),
     (camera("url: rtsp://h/s", "transport: quic"), "cameras[0].transport (line 5, column 16): expected one of tcp, udp"),
     (camera("url: rtsp://h/s", "audio: on"), "cameras[0].audio (line 5, column 12): expected off, or a section with the key reason"),
@@ -46,12 +46,27 @@ private let addressMistakes: [(yaml: String, expected: String)] = [
     (camera("url: file:video.mp4"), "cameras[0].url (line 4, column 10): a file address needs an absolute path; expected \(expectedURL)"),
 ]
 
+private let streamMistakes: [(yaml: String, expected: String)] = [
+    (camera("url: srt://h"), "cameras[0].url (line 4, column 10): srt:// needs a host and a port; expected \(expectedURL)"),
+    (camera("url: srt://h:9000?mode=rendezvous"), "cameras[0].url (line 4, column 10): mode is caller or listener; expected \(expectedURL)"),
+    (camera("url: srt://h:9000?passphrase=geheim"), "cameras[0].url (line 4, column 10): an SRT passphrase has 10 to 79 bytes; expected \(expectedURL)"),
+    (camera("url: srt://a:geheim@h:9000"), "cameras[0].url (line 4, column 10): srt:// takes no user name or password; expected \(expectedURL)"),
+    (camera("url: srt://h:9000", "username: a"), "cameras[0].username (line 5, column 15): an srt source takes no user name; password_file alone holds its passphrase"),
+    (camera("url: srt://h:9000?passphrase=geheimgeheim", "password_file: /p"), "cameras[0].password_file (line 5, column 20): the url already has a password; give it in one place"),
+    (camera("url: udp://0.0.0.0:5000", "password_file: /p"), "cameras[0].password_file (line 5, column 20): a udp source takes no user name or password"),
+    (camera("url: udp://h:5000"), "cameras[0].url (line 4, column 10): udp:// names the IP address to listen on: 0.0.0.0 for any, one of this machine, or a multicast group; expected \(expectedURL)"),
+    (camera("url: udp://0.0.0.0:5000?fifo_size=999999999"), "cameras[0].url (line 4, column 10): udp:// takes only localaddr, sources behind its ?, each as key=value; expected \(expectedURL)"),
+    (camera("url: rtp://239.0.0.1:5000/x"), "cameras[0].url (line 4, column 10): rtp:// takes no path; expected \(expectedURL)"),
+    (camera("url: udp://239.0.0.1:5000?localaddr=eth0"), "cameras[0].url (line 4, column 10): localaddr is an IP address of this machine; expected \(expectedURL)"),
+    (camera("url: udp://239.0.0.1:5000?sources=10.0.0.1%26fifo_size=1"), "cameras[0].url (line 4, column 10): sources are at most 8 IP addresses with commas between; expected \(expectedURL)"),
+]
+
 private let credentialMistakes: [(yaml: String, expected: String)] = [
     (camera("url: rtsp://a:b@h/s", "username: c"), "cameras[0].username (line 5, column 15): the url already has a user name; give it in one place"),
     (camera("url: rtsp://a:b@h/s", "password_file: /p"), "cameras[0].password_file (line 5, column 20): the url already has a password; give it in one place"),
     (camera("url: rtsp://h/s", "password_file: /p"), "cameras[0].password_file (line 5, column 20): a password needs a user name; add username"),
     (camera("url: test:pattern", "username: a"), "cameras[0].username (line 5, column 15): a test source takes no user name or password"),
-    (camera("url: rtsp://h/s", "password: geheim"), "cameras[0].password (line 5, column 5): unknown key; accepted here: audio, id, password_file, segment_seconds, transport, url, username"),
+    (camera("url: rtsp://h/s", "password: geheim"), "cameras[0].password (line 5, column 5): unknown key; accepted here: audio, id, mode, motion, onvif_events, password_file, post_roll_seconds, pre_roll_seconds, schedule, segment_seconds, transport, url, username"),
     (camera("url: rtsp://h/s", after: "  - id: gate\n    url: rtsp://i/s\n"), "cameras[1].id (line 5, column 9): camera id gate is already used by cameras[0]; each id may be used once"),
 ]
 
@@ -102,7 +117,7 @@ private let fileMistakes: [(yaml: String, expected: String)] = [
         #expect(try decode(yaml + "# x\n").version != decode(yaml).version)
     }
 
-    @Test(arguments: cameraMistakes + addressMistakes + credentialMistakes + fileMistakes)
+    @Test(arguments: cameraMistakes + addressMistakes + streamMistakes + credentialMistakes + fileMistakes)
     func `each mistake is named with its place, what is accepted, and no secret`(yaml: String, expected: String) {
         let found = problems(yaml)
         #expect(found.joined(separator: "|") == expected)
@@ -116,6 +131,9 @@ private let fileMistakes: [(yaml: String, expected: String)] = [
         ("http://h/m?user=a&pwd=b", "http://h/m?user=a&pwd=b", "http://h/m?***"),
         ("rtsp://h/user=a_password=b_c=1", "rtsp://h/user=a_password=b_c=1", "rtsp://h/user=a_password=***"),
         ("file:/v/a.mp4", "file:/v/a.mp4", "file:/v/a.mp4"), ("file:///v/a.mp4", "file:/v/a.mp4", "file:/v/a.mp4"),
+        ("rtmp://a:b@h/live/x?c=1", "rtmp://a:b@h/live/x?c=1", "rtmp://***@h/live/x?***"), ("rtmps://h/x", "rtmps://h/x", "rtmps://h/x"),
+        ("srt://h:9000?mode=listener&passphrase=0123456789", "srt://h:9000?mode=listener&passphrase=0123456789", "srt://h:9000?***"),
+        ("udp://[ff02::1]:5000", "udp://[ff02::1]:5000", "udp://[ff02::1]:5000"), ("rtp://0.0.0.0:5000/", "rtp://0.0.0.0:5000/", "rtp://0.0.0.0:5000/"),
         ("test:pattern", "test:pattern", "test:pattern"),
     ]) func `addresses go to the camera whole and to people without secrets`(text: String, whole: String, shown: String) throws {
         let source = try CameraSource(text)
@@ -157,6 +175,8 @@ private let fileMistakes: [(yaml: String, expected: String)] = [
         let source = configuration.cameras[0].source
         #expect(try source.connectionURL { path in path == "/etc/p" ? "ge:h/e im\n" : "" } == "rtsp://a%40b:ge%3Ah%2Fe%20im@h/s")
         #expect(throws: ServiceSupportError("/etc/p holds no password")) { try source.connectionURL { _ in "\n" } }
+        let called = try decode(camera("url: srt://h:9000?mode=listener", "password_file: /etc/p")).cameras[0].source
+        #expect(try called.connectionURL { _ in "ge:h/e im very much\n" } == "srt://h:9000?mode=listener&passphrase=ge%3Ah%2Fe%20im%20very%20much")
         let secret = try decode(camera("url: rtsp://a:geheim@h/s"))
         var dumped = ""
         dump(secret, to: &dumped)

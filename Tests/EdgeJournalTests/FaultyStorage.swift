@@ -5,36 +5,53 @@ import SystemPackage
 
 /// A disk that dies: from the N-th changing call on everything that changes something fails, as if the process were
 /// gone. With `losesUnsynced` it also forgets, at that moment, what was appended and not synced, as a power cut does.
-/// With an `undoing` seed it also undoes renames, creations and removals whose folders were not synced: in each folder
-/// a random number of the last ones.
+///
+/// With a `cutting` seed it does what disks really do with what no sync has made durable:
+/// - contents: of each file the blocks (512 bytes or 4 KiB) that were appended after the last sync are kept or lost one by
+///   one, so writes are dropped, torn and reordered; a lost block before a kept one reads as zeros; a truncation may be undone;
+/// - names: in each folder a random number of the last creations, renames and removals is undone.
 final class FaultyStorage: StorageIO {
     private struct State {
         var operations = 0
         var diesAt: Int
         var isDead = false
         var calls: [(operation: String, path: FilePath)] = []
-        /// Length up to which each file that was written to is synced.
-        var synced: [String: Int64] = [:]
+        /// Files that were changed since their last sync.
+        var unsynced: [String: Unsynced] = [:]
         /// Changes of names that no sync of their folder has made durable, in order.
         var names: [NameChange] = []
     }
-    private enum NameChange {
-        case created(FilePath)
-        case renamed(FilePath, to: FilePath, over: [UInt8]?)
-        case removed(FilePath, content: [UInt8])
+    /// What is durable of a file: its first `length` bytes as they are now, and then `tail`, which was truncated away.
+    private struct Unsynced {
+        var length: Int64
+        var tail: [UInt8] = []
+    }
+    private struct NameChange {
+        enum Change {
+            case created(FilePath)
+            case renamed(FilePath, to: FilePath, over: [UInt8]?)
+            case removed(FilePath, content: [UInt8])
+        }
+        /// The folder whose sync makes it durable, as text: comparing paths took more time than the disk.
+        var folder: String
+        var change: Change
 
-        var path: FilePath {
-            switch self {
-            case .created(let path), .renamed(let path, _, _), .removed(let path, _): path
-            }
+        init(_ change: Change) {
+            self.change = change
+            let path =
+                switch change {
+                case .created(let path), .renamed(let path, _, _), .removed(let path, _): path.string
+                }
+            folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
         }
     }
     private let real = RealStorage()
+    /// Held during each call: a cut happens between two calls, whatever threads make them.
     private let state: Mutex<State>
     private let losesUnsynced: Bool
     private let seed: UInt64?
 
-    init(diesAt: Int = .max, losesUnsynced: Bool = false, undoing seed: UInt64? = nil) {
+    init(diesAt: Int = .max, losesUnsynced: Bool = false, cutting seed: UInt64? = nil) {
         self.seed = seed
         state = Mutex(State(diesAt: diesAt))
         self.losesUnsynced = losesUnsynced
@@ -47,115 +64,167 @@ final class FaultyStorage: StorageIO {
 
     var lastCall: String { state.withLock { $0.calls.last.map { "\($0.operation) \($0.path)" } ?? "" } }
 
-    /// Counts a call.
-    /// - Returns: false when this is the call at which the disk dies. It throws when the disk is dead already.
-    fileprivate func step(_ operation: String, _ path: FilePath) throws -> Bool {
-        let isDying = try state.withLock { state in
+    /// The power goes now, if it has not gone before.
+    func cutPower() {
+        state.withLock { state in
+            guard !state.isDead else { return }
+            state.isDead = true
+            cut(&state)
+        }
+    }
+
+    /// Counts a call and makes it, unless the disk is dead. At the call at which it dies only `partly` is done.
+    private func call(_ operation: String, _ path: FilePath, partly: (inout State) throws -> Void = { _ in }, _ whole: (inout State) throws -> Void) throws {
+        try state.withLock { state in
             if state.isDead { throw StorageError(operation: operation, path: path, errno: .ioError) }
             state.operations += 1
             state.calls.append((operation, path))
-            if state.operations >= state.diesAt { state.isDead = true }
-            return state.isDead
+            guard state.operations >= state.diesAt else { return try whole(&state) }
+            state.isDead = true
+            try partly(&state)
+            cut(&state)
+            throw StorageError(operation: operation, path: path, errno: .ioError)
         }
-        if isDying, losesUnsynced { try forget() }
-        if isDying, let seed { undo(seed) }
-        return !isDying
     }
 
-    fileprivate func wrote(_ path: FilePath, from length: Int64) { state.withLock { if $0.synced[path.string] == nil { $0.synced[path.string] = length } } }
-    fileprivate func synced(_ path: FilePath, _ length: Int64) { state.withLock { $0.synced[path.string] = length } }
-
-    /// Cuts every file back to what was synced.
-    private func forget() throws {
-        for (path, length) in state.withLock({ $0.synced }) where (try real.size(FilePath(path)) ?? 0) > length {
-            let file = try real.openForAppending(FilePath(path))
-            try file.truncate(to: length)
-            try file.close()
+    private func cut(_ state: inout State) {
+        guard losesUnsynced || seed != nil else { return }
+        var random = SeededGenerator(state: seed ?? 0)
+        for (path, unsynced) in state.unsynced.sorted(by: { $0.key < $1.key }) {
+            guard let bytes = try? real.read(FilePath(path)) else { continue }
+            let kept = seed == nil ? Self.durable(bytes, unsynced) : Self.remains(of: bytes, unsynced, &random)
+            put(kept, in: FilePath(path))
         }
+        if seed != nil { undo(state.names, &random) }
+    }
+
+    private static func durable(_ bytes: [UInt8], _ unsynced: Unsynced) -> [UInt8] { bytes.prefix(Int(unsynced.length)) + unsynced.tail }
+
+    private static func remains(of bytes: [UInt8], _ unsynced: Unsynced, _ random: inout SeededGenerator) -> [UInt8] {
+        let base = min(Int(unsynced.length), bytes.count)
+        let fate = Int.random(in: 0..<6, using: &random)
+        if fate == 0 || (!unsynced.tail.isEmpty && Bool.random(using: &random)) { return durable(bytes, unsynced) }
+        if fate == 1 { return bytes }
+        let end = Bool.random(using: &random) ? bytes.count : Int.random(in: base...bytes.count, using: &random)
+        var kept = Array(bytes[..<end])
+        let block = Bool.random(using: &random) ? 512 : 4_096
+        var start = base
+        while start < end {
+            let next = min(end, (start / block + 1) * block)
+            if Bool.random(using: &random) { for index in start..<next { kept[index] = 0 } }
+            start = next
+        }
+        return kept
+    }
+
+    private func put(_ content: [UInt8], in path: FilePath) {
+        guard let file = try? real.openForAppending(path) else { return }
+        try? file.truncate(to: 0)
+        try? file.append(content)
+        try? file.close()
     }
 
     /// What cannot be undone any more lay in a folder that is gone.
-    private func undo(_ seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+    private func undo(_ names: [NameChange], _ random: inout SeededGenerator) {
         var kept: [String: Int] = [:]
-        let names = state.withLock { $0.names }
-        for folder in Set(names.map { $0.path.removingLastComponent().string }).sorted() {
-            kept[folder] = Int.random(in: 0...names.filter { $0.path.removingLastComponent().string == folder }.count, using: &random)
+        for folder in Set(names.map(\.folder)).sorted() {
+            kept[folder] = Int.random(in: 0...names.count(where: { $0.folder == folder }), using: &random)
         }
-        var lost: [NameChange] = []
-        for change in names {
-            let folder = change.path.removingLastComponent().string
-            kept[folder, default: 0] -= 1
-            if kept[folder, default: 0] < 0 { lost.append(change) }
+        var lost: [NameChange.Change] = []
+        for name in names {
+            kept[name.folder, default: 0] -= 1
+            if kept[name.folder, default: 0] < 0 { lost.append(name.change) }
         }
         for change in lost.reversed() {
             switch change {
             case .created(let path): JournalBench.removeAll(path)
             case .renamed(let path, let target, let content):
                 try? real.rename(target, to: path)
-                if let content { write(content, to: target) }
-            case .removed(let path, let content): write(content, to: path)
+                if let content { put(content, in: target) }
+            case .removed(let path, let content): put(content, in: path)
             }
         }
     }
 
-    private func write(_ content: [UInt8], to path: FilePath) {
-        guard let file = try? real.openForAppending(path) else { return }
-        try? file.append(content)
-        try? file.close()
-    }
-
-    private func content(_ path: FilePath) throws -> [UInt8]? {
+    /// What a cut would leave of the file now, at the least.
+    private func durableContent(_ path: FilePath, _ state: State) throws -> [UInt8]? {
         guard seed != nil, try real.size(path) != nil else { return nil }
         let bytes = try real.read(path)
-        return Array(bytes.prefix(Int(state.withLock { $0.synced[path.string] } ?? Int64(bytes.count))))
-    }
-
-    private func changed(_ change: NameChange) { if seed != nil { state.withLock { $0.names.append(change) } } }
-
-    private func guarded(_ operation: String, _ path: FilePath) throws {
-        if try !step(operation, path) { throw StorageError(operation: operation, path: path, errno: .ioError) }
+        return state.unsynced[path.string].map { Self.durable(bytes, $0) } ?? bytes
     }
 
     func makeDirectory(_ path: FilePath) throws {
-        try guarded("makeDirectory", path)
-        var missing: [FilePath] = []
-        var folder = path
-        while try real.size(folder) == nil {
-            missing.append(folder)
-            folder.removeLastComponent()
+        try call("makeDirectory", path) { state in
+            var missing: [FilePath] = []
+            var folder = path
+            while try real.size(folder) == nil {
+                missing.append(folder)
+                folder.removeLastComponent()
+            }
+            try real.makeDirectory(path)
+            for folder in missing.reversed() { state.names.append(NameChange(.created(folder))) }
         }
-        try real.makeDirectory(path)
-        for folder in missing.reversed() { changed(.created(folder)) }
     }
     func openForAppending(_ path: FilePath) throws -> any AppendingFile {
-        try guarded("open", path)
-        if try real.size(path) == nil { changed(.created(path)) }
+        try call("open", path) { state in
+            guard try real.size(path) == nil else { return }
+            try real.openForAppending(path).close()
+            state.names.append(NameChange(.created(path)))
+        }
         return FaultyFile(file: try real.openForAppending(path), path: path, storage: self)
     }
     func openForReading(_ path: FilePath) throws -> any ReadingFile { try real.openForReading(path) }
     func rename(_ path: FilePath, to target: FilePath) throws {
-        try guarded("rename", path)
-        changed(.renamed(path, to: target, over: try content(target)))
-        try real.rename(path, to: target)
-        state.withLock { state in
-            if let length = state.synced.removeValue(forKey: path.string) { state.synced[target.string] = length }
+        try call("rename", path) { state in
+            state.names.append(NameChange(.renamed(path, to: target, over: try durableContent(target, state))))
+            try real.rename(path, to: target)
+            state.unsynced[target.string] = state.unsynced.removeValue(forKey: path.string)
         }
     }
     func syncDirectory(_ path: FilePath) throws {
-        try guarded("syncDirectory", path)
-        try real.syncDirectory(path)
-        state.withLock { $0.names.removeAll { $0.path.removingLastComponent() == path } }
+        try call("syncDirectory", path) { state in
+            try real.syncDirectory(path)
+            let folder = path.string
+            state.names.removeAll { $0.folder == folder }
+        }
     }
     func remove(_ path: FilePath) throws {
-        try guarded("remove", path)
-        if let content = try content(path) { changed(.removed(path, content: content)) }
-        try real.remove(path)
-        state.withLock { $0.synced[path.string] = nil }
+        try call("remove", path) { state in
+            if let content = try durableContent(path, state) { state.names.append(NameChange(.removed(path, content: content))) }
+            try real.remove(path)
+            state.unsynced[path.string] = nil
+        }
     }
     func list(_ path: FilePath) throws -> [String] { try real.list(path) }
     func size(_ path: FilePath) throws -> Int64? { try real.size(path) }
     func space(_ path: FilePath) throws -> DiskSpace { try real.space(path) }
+
+    /// The append at which the disk dies leaves half of its bytes for the cut to choose from.
+    fileprivate func append(_ bytes: UnsafeRawBufferPointer, to file: any AppendingFile, _ path: FilePath) throws {
+        let half = UnsafeRawBufferPointer(rebasing: bytes.prefix(bytes.count / 2))
+        func add(_ bytes: UnsafeRawBufferPointer, _ state: inout State) throws {
+            if state.unsynced[path.string] == nil { state.unsynced[path.string] = Unsynced(length: file.length) }
+            try file.append(bytes)
+        }
+        try call("append", path, partly: { try add(half, &$0) }) { try add(bytes, &$0) }
+    }
+    fileprivate func sync(_ file: any AppendingFile, _ path: FilePath) throws {
+        try call("sync", path) { state in
+            try file.sync()
+            state.unsynced[path.string] = nil
+        }
+    }
+    fileprivate func truncate(_ file: any AppendingFile, _ path: FilePath, to length: Int64) throws {
+        try call("truncate", path) { state in
+            var unsynced = state.unsynced[path.string] ?? Unsynced(length: file.length)
+            if length < unsynced.length {
+                unsynced.tail = try real.read(path)[Int(length)..<Int(unsynced.length)] + unsynced.tail
+                unsynced.length = length
+            }
+            try file.truncate(to: length)
+            state.unsynced[path.string] = unsynced
+        }
+    }
 }
 
 private final class FaultyFile: AppendingFile {
@@ -170,23 +239,8 @@ private final class FaultyFile: AppendingFile {
     }
 
     var length: Int64 { file.length }
-
-    /// The append at which the disk dies leaves half of its bytes.
-    func append(_ bytes: UnsafeRawBufferPointer) throws {
-        storage.wrote(path, from: file.length)
-        let isWhole = try storage.step("append", path)
-        try file.append(isWhole ? bytes : UnsafeRawBufferPointer(rebasing: bytes.prefix(bytes.count / 2)))
-        if !isWhole { throw StorageError(operation: "append", path: path, errno: .ioError) }
-    }
-    func sync() throws {
-        guard try storage.step("sync", path) else { throw StorageError(operation: "sync", path: path, errno: .ioError) }
-        try file.sync()
-        storage.synced(path, file.length)
-    }
-    func truncate(to length: Int64) throws {
-        guard try storage.step("truncate", path) else { throw StorageError(operation: "truncate", path: path, errno: .ioError) }
-        try file.truncate(to: length)
-        storage.synced(path, length)
-    }
+    func append(_ bytes: UnsafeRawBufferPointer) throws { try storage.append(bytes, to: file, path) }
+    func sync() throws { try storage.sync(file, path) }
+    func truncate(to length: Int64) throws { try storage.truncate(file, path, to: length) }
     func close() throws { try file.close() }
 }

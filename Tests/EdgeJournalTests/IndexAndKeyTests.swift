@@ -25,18 +25,18 @@ struct IndexAndKeyTests {
         try fill(journal)
         let gate = try #require(JournalBench.gate)
         try journal.recordStatement([1], held: [gate: SequenceRanges([0, 2])], logSize: 3)
-        let rows = try journal.segments(includingGaps: true, limit: 100)
+        let rows = try journal.segments(including: [.gaps], limit: 100)
         try journal.rebuildIndex()
-        #expect(try journal.segments(includingGaps: true, limit: 100) == rows)
+        #expect(try journal.segments(including: [.gaps], limit: 100) == rows)
         #expect(try journal.check(deep: false).isClean)
         journal.close()
         for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] { try real.remove(bench.directory.appending(name)) }
         #expect(try bench.reader.check(deep: false).findings == [.indexMissing])
-        #expect(try bench.reader.segments(includingGaps: true, limit: 100) == rows)
+        #expect(try bench.reader.segments(including: [.gaps], limit: 100) == rows)
         journal = try bench.open()
         defer { journal.close() }
         // The gaps of this start follow the old entries in the log.
-        #expect(try journal.segments(includingGaps: true, limit: 100).filter { $0.logIndex < 8 } == rows)
+        #expect(try journal.segments(including: [.gaps], limit: 100).filter { $0.logIndex < 8 } == rows)
         #expect(try journal.unsynced(limit: 10).map(\.sequence) == [1, 0])
         #expect(try journal.check(deep: true).isClean)
     }

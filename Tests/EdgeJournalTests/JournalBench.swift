@@ -76,14 +76,15 @@ final class JournalBench {
     static let yard = StreamID("yard/proxy")
 
     func open(
-        _ storage: any StorageIO = RealStorage(), node: NodeID? = nil, cameras: [String] = ["gate", "yard"], rotation: Int64 = 3_600_000
+        _ storage: any StorageIO = RealStorage(), node: NodeID? = nil, cameras: [String] = ["gate", "yard"], rotation: Int64 = 3_600_000,
+        limits: StorageLimits = StorageLimits()
     ) throws -> Journal {
         seed += 1
         let identity = identity
         return try Journal(
             options: Journal.Options(
                 dataDirectory: directory, node: node ?? self.node, software: "test 1", configVersion: "c1", cameras: cameras.compactMap { CameraID($0) },
-                keyRotationMilliseconds: rotation),
+                keyRotationMilliseconds: rotation, limits: limits),
             storage: storage, clocks: clocks, randomness: SeededGenerator(state: seed),
             attest: { key in
                 KeyRecord.Attestation(

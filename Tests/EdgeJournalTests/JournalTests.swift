@@ -34,7 +34,7 @@ struct JournalTests {
         let entries = try bench.followed(journal)
         #expect(entries.compactMap(\.segment) == [first, second, other])
         #expect(entries.compactMap(\.gap).map(\.cause) == [.cameraSilent])
-        let rows = try journal.segments(of: JournalBench.gate, includingGaps: true, limit: 10)
+        let rows = try journal.segments(of: JournalBench.gate, including: [.gaps], limit: 10)
         #expect(rows.map(\.startUnixMilliseconds) == [first.startUnixMilliseconds, first.endUnixMilliseconds, second.startUnixMilliseconds])
         #expect(rows[1].kind == .gap(.cameraSilent))
         let status = try journal.status()

@@ -1,4 +1,5 @@
 import Foundation
+import RecordingModel
 import Testing
 
 @testable import fieldpost
@@ -9,12 +10,12 @@ import Testing
         ("2026-11-21 08:30:00", 1_795_249_800_000), ("2026-11-21T08:30", 1_795_249_800_000), ("2026-11-21T08:30Z", 1_795_249_800_000),
     ] as [(String, Int64)])
     func timesAreReadAsUTCUnlessTheyCarryAnOffset(text: String, expected: Int64) {
-        #expect(Words.milliseconds(text) == expected)
+        #expect(TimeText.unixMilliseconds(text) == expected)
     }
 
     @Test(arguments: ["", "yesterday", "2026-13-01T00:00:00Z", "1795249800", "2026-11-21"])
     func whatIsNoTimeIsRefused(text: String) {
-        #expect(Words.milliseconds(text) == nil)
+        #expect(TimeText.unixMilliseconds(text) == nil)
     }
 
     @Test func laterFilesGetANumberBeforeTheirEnding() {

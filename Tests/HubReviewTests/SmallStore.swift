@@ -23,6 +23,8 @@ struct SmallStore: ReviewStore {
     var name = "north <b>gate</b>"
     var contents: [ContentHash: [UInt8]] = [:]
     var records: [SegmentRecord] = []
+    /// Answered instead of the usual one.
+    var otherTimeline: CameraTimeline?
 
     init() throws {
         hubKey = try must(NoteSigner(name: "hub.example", algorithm: .cosignature)).verifier
@@ -57,6 +59,7 @@ struct SmallStore: ReviewStore {
 
     func timeline(node: NodeID, camera: CameraID, from: Int64, to: Int64, nowUnixMilliseconds: Int64) async throws -> CameraTimeline? {
         guard node == self.node, camera == self.camera else { return nil }
+        if let otherTimeline { return otherTimeline }
         let held = records.filter { $0.startUnixMilliseconds < to && $0.endUnixMilliseconds > from }
         let start = Self.day + 3_600_000
         let spans = held.map { TimelineSpan(startUnixMilliseconds: $0.startUnixMilliseconds, endUnixMilliseconds: $0.endUnixMilliseconds, state: .onHub) } + [

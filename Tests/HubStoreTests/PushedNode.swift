@@ -109,9 +109,10 @@ struct StoreFolder: Sendable {
     let directory: TemporaryDirectory
     let signer: NoteSigner
 
-    init() throws {
+    /// - Parameter other: a folder whose hub this one is of too.
+    init(ofSameHubAs other: StoreFolder? = nil) throws {
         directory = try TemporaryDirectory("store")
-        signer = try NoteSigner(name: "fieldpost.hub/test", algorithm: .cosignature).orThrow("a signer")
+        signer = try other?.signer ?? NoteSigner(name: "fieldpost.hub/test", algorithm: .cosignature).orThrow("a signer")
     }
 
     func open(_ storage: any StorageIO = RealStorage()) throws -> HubStore {

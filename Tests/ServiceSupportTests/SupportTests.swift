@@ -45,7 +45,7 @@ import Testing
         let first = clocks.now()
         let second = clocks.now()
         #expect(clocks.bootID.utf8.count == 36 && first.bootNanoseconds > 0 && second.bootNanoseconds > first.bootNanoseconds)
-        #expect(first.wall.unixMilliseconds > SystemClocks.firstPlausibleUnixMilliseconds && first.wall.source != .none)
+        #expect(first.wall.unixMilliseconds > WallEstimate.firstPlausibleUnixMilliseconds && first.wall.source != .none)
         #expect(throws: ServiceSupportError("cannot read /nonexistent: No such file or directory")) { _ = try SystemClocks(bootIDPath: "/nonexistent") }
     }
 

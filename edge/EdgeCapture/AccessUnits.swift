@@ -1,4 +1,5 @@
 import LibAV
+import RecordingModel
 
 /// Some RTSP servers put parameter sets into a packet of their own, before the picture of the same time. Such a packet
 /// is no sample: its bytes go before the picture's, in the order that they came in.
@@ -16,7 +17,11 @@ struct AccessUnits {
 
     /// After `.picture` the packet holds all that belongs to it.
     mutating func join(_ packet: borrowing Packet) throws(CaptureFailure) -> Outcome {
-        guard let isRandomAccess = AnnexB.firstPicture(packet.bytes, codec) else {
+        let isRandomAccess: Bool
+        switch AnnexB.content(packet.bytes, codec) {
+        case .picture(let isFirst): isRandomAccess = isFirst
+        case .otherCodec: throw .failed(.cameraLost, "the camera changed its video codec")
+        case .noPicture:
             if held.isEmpty { (presentationTime, decodeTime) = (packet.presentationTime, packet.decodeTime) }
             guard held.count + packet.byteCount <= Self.limitBytes else {
                 held.removeAll()

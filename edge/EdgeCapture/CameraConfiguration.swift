@@ -1,3 +1,4 @@
+import EdgeMotion
 import RecordingModel
 
 /// Whether a camera's sound is kept. Recording people's speech is another thing than recording a gate,
@@ -14,7 +15,7 @@ package enum RTSPTransport: String, Sendable, Hashable, Codable { case tcp, udp 
 /// One camera as the node's configuration names it.
 package struct CameraConfiguration: Sendable, Hashable {
     package static let minimumSegmentMilliseconds = 2_000
-    package static let schemes = ["rtsp", "rtsps", "http", "https", "file", "test"]
+    package static let schemes = ["rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "http", "https", "file", "test"]
 
     package var id: CameraID
     /// May hold credentials: never to be logged as it is.
@@ -28,11 +29,15 @@ package struct CameraConfiguration: Sendable, Hashable {
     package var stallTimeoutMilliseconds: Int
     package var noKeyFrameTimeoutMilliseconds: Int
     package var configVersion: String
+    /// When footage is kept.
+    package var recording: RecordingPlan
+    /// Nil: motion is not looked for.
+    package var motion: MotionSettings?
 
     package init(
         id: CameraID, url: String, segmentMilliseconds: Int = 60_000, audio: AudioPolicy = .off, transport: RTSPTransport = .tcp,
         connectTimeoutMilliseconds: Int = 10_000, stallTimeoutMilliseconds: Int = 10_000, noKeyFrameTimeoutMilliseconds: Int = 30_000,
-        configVersion: String
+        configVersion: String, recording: RecordingPlan = RecordingPlan(), motion: MotionSettings? = nil
     ) {
         self.id = id
         self.url = url
@@ -43,6 +48,8 @@ package struct CameraConfiguration: Sendable, Hashable {
         self.stallTimeoutMilliseconds = stallTimeoutMilliseconds
         self.noKeyFrameTimeoutMilliseconds = noKeyFrameTimeoutMilliseconds
         self.configVersion = configVersion
+        self.recording = recording
+        self.motion = motion
     }
 
     /// Lower case, without the colon; empty when there is none.
@@ -62,6 +69,7 @@ package struct CameraConfiguration: Sendable, Hashable {
         for (name, value) in [
             ("connect", connectTimeoutMilliseconds), ("stall", stallTimeoutMilliseconds), ("no-key-frame", noKeyFrameTimeoutMilliseconds),
         ] where value < 100 { problems.append("camera \(id): the \(name) timeout has at least 100 ms") }
+        if case .failure(let problem) = AddressOptions.parse(url) { problems.append("camera \(id): \(problem.sentence)") }
         if scheme == "test", case .failure(let problem) = TestPattern.Options.parse(url) { problems.append("camera \(id): \(problem.sentence)") }
         return problems
     }

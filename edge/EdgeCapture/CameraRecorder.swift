@@ -1,3 +1,4 @@
+import EdgeMotion
 import LibAV
 import Logging
 import RecordingModel
@@ -19,10 +20,11 @@ package final class CameraRecorder: Sendable {
 
     /// - Parameters:
     ///   - segmentsRoot: `segments` in the node's data directory.
+    ///   - triggers: where events from outside come in; nil when nobody raises any.
     ///   - randomness: spreads reconnects, so that cameras do not come back in step.
     package convenience init(
         configuration: CameraConfiguration, segmentsRoot: FilePath, storage: any StorageIO, sink: any RecordingSink, clocks: any Clocks,
-        randomness: any RandomNumberGenerator & Sendable, logger: Logger
+        triggers: TriggerBox? = nil, randomness: any RandomNumberGenerator & Sendable, logger: Logger
     ) {
         let stream = StreamID(camera: configuration.id, kind: .main)
         var logger = logger
@@ -30,7 +32,7 @@ package final class CameraRecorder: Sendable {
         let context = RecorderContext(
             configuration: configuration, stream: stream,
             directory: segmentsRoot.appending(stream.camera.description).appending(stream.kind.rawValue), storage: storage, sink: sink,
-            clocks: clocks, logger: logger)
+            clocks: clocks, logger: logger, triggers: triggers)
         self.init(context, randomness: randomness)
     }
 

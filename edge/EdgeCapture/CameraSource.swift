@@ -19,7 +19,7 @@ enum CameraSources {
     static func open(_ configuration: CameraConfiguration, stop: StopSignal) throws(CaptureFailure) -> any CameraSource {
         switch configuration.scheme {
         case "test": try TestSource(configuration, stop: stop)
-        case "rtsp", "rtsps", "http", "https", "file": try DemuxedSource(configuration, stop: stop)
+        case "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "http", "https", "file": try DemuxedSource(configuration, stop: stop)
         default: throw .failed(.unsupported, "the URL's scheme is none of \(CameraConfiguration.schemes.joined(separator: ", "))")
         }
     }

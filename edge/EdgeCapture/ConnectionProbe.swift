@@ -29,7 +29,7 @@ enum ConnectionProbe {
 
     static func endpoint(of url: String) -> (host: String, port: Int)? {
         guard let mark = url.firstRange(of: "://") else { return nil }
-        let defaultPort = ["rtsp": 554, "rtsps": 322, "http": 80, "https": 443][url[..<mark.lowerBound].lowercased()]
+        let defaultPort = ["rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443][url[..<mark.lowerBound].lowercased()]
         var authority = url[mark.upperBound...].prefix { !"/?#".contains($0) }
         if let at = authority.lastIndex(of: "@") { authority = authority[authority.index(after: at)...] }
         if authority.first == "[", let bracket = authority.firstIndex(of: "]") {

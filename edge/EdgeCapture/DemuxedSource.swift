@@ -4,23 +4,34 @@ import RecordingModel
 /// A camera or file that FFmpeg opens.
 final class DemuxedSource: CameraSource {
     private static let nanoseconds = Rational(1, 1_000_000_000)
+    private static let arrivalTimeBase = Rational(1, InitSegment.videoTimescale)
     private var demuxer: Demuxer
     private let stop: StopSignal
     private var pacer: Pacer?
+    /// When it was opened, for a live stream whose container knows no times; else nil.
+    private let arrivalOrigin: Int64?
     let streams: [StreamDescription]
 
     init(_ configuration: CameraConfiguration, stop: StopSignal) throws(CaptureFailure) {
         self.stop = stop
-        let settings = Demuxer.Settings(
-            options: Self.options(configuration), openMilliseconds: configuration.connectTimeoutMilliseconds)
+        let settings = try InputSettings(configuration)
+        let began = monotonicNanoseconds()
         do throws(LibAVError) {
-            demuxer = try Demuxer(opening: configuration.url, settings: settings, interrupt: stop.interrupt)
+            demuxer = try Demuxer(
+                opening: settings.url, settings: Demuxer.Settings(options: settings.options, openMilliseconds: settings.openMilliseconds),
+                interrupt: stop.interrupt)
         } catch {
-            throw Self.failure(error, configuration, stop)
+            throw Self.failure(error, configuration, settings, afterNanoseconds: monotonicNanoseconds() - began, stop)
         }
-        streams = demuxer.streams
-        // A live camera sets the pace itself; a file over HTTP would else run ahead of the clock.
-        pacer = configuration.scheme.hasPrefix("rtsp") ? nil : Pacer()
+        let isRecording = demuxer.isRecording
+        // A live camera sets the pace itself; a recording would else run ahead of the clock.
+        pacer = configuration.scheme == "file" || configuration.scheme.hasPrefix("http") && isRecording ? Pacer() : nil
+        // FFmpeg would number the pictures as if there were 25 a second, whatever the camera sends.
+        let isStamped = demuxer.isUntimed && !isRecording
+        arrivalOrigin = isStamped ? monotonicNanoseconds() : nil
+        streams = demuxer.streams.map { stream in
+            StreamDescription(index: stream.index, timeBase: isStamped ? Self.arrivalTimeBase : stream.timeBase, parameters: stream.parameters)
+        }
     }
 
     func select(_ streams: [Int]) { demuxer.discard(streamsOtherThan: streams) }
@@ -43,6 +54,7 @@ final class DemuxedSource: CameraSource {
             case .ended: return .ended
             case .wouldBlock: try stop.sleep(nanoseconds: 5_000_000)
             case .done:
+                if let arrivalOrigin { packet.setTime((monotonicNanoseconds() - arrivalOrigin) * 9 / 100_000) }
                 try pace(packet)
                 return .packet
             }
@@ -57,36 +69,27 @@ final class DemuxedSource: CameraSource {
         try pacer?.wait(forMedia: nanoseconds, stop: stop)
     }
 
-    /// Only the protocols and formats that the scheme needs: a playlist from the network must not open a file.
-    private static func options(_ configuration: CameraConfiguration) -> [String: String] {
-        // Later than our own deadline, which tells a timeout from an error and covers every call.
-        let stallMicroseconds = String((configuration.stallTimeoutMilliseconds + 2_000) * 1_000)
-        switch configuration.scheme {
-        case "rtsp", "rtsps":
-            return [
-                "rtsp_transport": configuration.transport.rawValue, "timeout": stallMicroseconds, "format_whitelist": "rtsp",
-                "protocol_whitelist": "rtsp,rtsps,rtp,srtp,tcp,udp,tls,crypto", "analyzeduration": "3000000", "user_agent": "fieldpost",
-            ]
-        case "http", "https":
-            return [
-                "timeout": stallMicroseconds, "protocol_whitelist": "http,https,tcp,tls,crypto", "analyzeduration": "3000000",
-                "format_whitelist": "mpjpeg,mjpeg,mpegts,mov,matroska,flv,hls,h264,hevc", "user_agent": "fieldpost",
-            ]
-        default:
-            return [
-                "protocol_whitelist": "file", "format_whitelist": "mov,matroska,mpegts,mpeg,avi,flv,h264,hevc,mjpeg,mpjpeg,obu,ivf",
-            ]
-        }
-    }
-
-    /// FFmpeg gives one code for "nobody there" and for "connected, says nothing": for the second a plain
-    /// connection still opens, and a maintainer looks at another end of the cable.
-    private static func failure(_ error: LibAVError, _ configuration: CameraConfiguration, _ stop: StopSignal) -> CaptureFailure {
+    /// FFmpeg gives one code for "nobody there" and for "connected, says nothing": a maintainer looks at another end of
+    /// the cable for each.
+    private static func failure(
+        _ error: LibAVError, _ configuration: CameraConfiguration, _ settings: InputSettings, afterNanoseconds: Int64, _ stop: StopSignal
+    ) -> CaptureFailure {
         let failure = CaptureFailure(error, whileOpening: true)
-        let mayBeSilent = error.interruption == .timedOut || error.code == LibAVError.timedOut
-        guard case .failed(_, let detail) = failure, mayBeSilent, !stop.isSet,
-            ConnectionProbe.accepts(url: configuration.url, milliseconds: 1_000)
-        else { return failure }
+        guard case .failed(_, let detail) = failure, !stop.isSet else { return failure }
+        let hasTimedOut = error.interruption == .timedOut || error.code == LibAVError.timedOut
+        if hasTimedOut, settings.isListening { return .failed(.cameraSilent, "\(detail) (nothing came)") }
+        if configuration.scheme == "srt" {
+            // libsrt gives one code for no answer and for a refusal, but a refusal is an answer.
+            let connectNanoseconds = Int64(InputSettings.srtConnectMilliseconds(configuration)) * 1_000_000
+            if hasTimedOut { return .failed(.cameraSilent, "\(detail) (it accepted the connection)") }
+            if !settings.isListening, afterNanoseconds < connectNanoseconds { return .failed(.cameraRefused, "\(detail) (it refused: is the passphrase right?)") }
+            return failure
+        }
+        if configuration.scheme.hasPrefix("rtsp"), error.kind == .unsupported, error.operation.hasPrefix("open ") {
+            // A connection that is closed in the middle of an answer is "invalid data" to FFmpeg.
+            return .failed(.cameraUnreachable, "\(detail) (no RTSP answer)")
+        }
+        guard hasTimedOut, ConnectionProbe.accepts(url: configuration.url, milliseconds: 1_000) else { return failure }
         return .failed(.cameraSilent, "\(detail) (the port is open)")
     }
 }

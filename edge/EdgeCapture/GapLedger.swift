@@ -14,6 +14,8 @@ final class GapLedger {
     private(set) var accountedUntil: Int64
     private var open: (cause: GapCause, detail: String)?
     private var waiting: [GapRecord] = []
+    /// What lies after this may still become footage, so it is not told yet; nil when nothing may.
+    var heldFrom: Int64?
 
     init(_ context: RecorderContext, start: Moment) {
         self.context = context
@@ -40,9 +42,18 @@ final class GapLedger {
         open = (cause, detail)
     }
 
+    /// The camera is connected, and by its configuration nothing is kept. Whatever was the cause before counts until now.
+    func standby(_ cause: GapCause, _ detail: String, _ now: Moment) {
+        guard open?.cause != cause else { return }
+        write(until: now.bootMilliseconds, now)
+        open = (cause, detail)
+    }
+
     /// To be called at least every few seconds while no footage comes.
     func tick(_ now: Moment) {
-        if now.bootMilliseconds - accountedUntil >= Self.pieceMilliseconds { write(until: now.bootMilliseconds, now) }
+        let end = min(now.bootMilliseconds, heldFrom ?? now.bootMilliseconds)
+        let whole = (end - accountedUntil) / Self.pieceMilliseconds * Self.pieceMilliseconds
+        if whole > 0 { write(until: accountedUntil + whole, now) }
         retry(now)
     }
 

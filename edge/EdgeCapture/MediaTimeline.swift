@@ -4,6 +4,10 @@ import LibAV
 struct MediaTimeline {
     /// Beyond this, either way, the timeline cannot go on.
     static let jumpSeconds: Int64 = 10
+    /// Decode times go back in no stream; this far it is a clock that was set, and not a jitter of a few pictures.
+    private static let stepBackMilliseconds: Int64 = 500
+    /// Nor do they go forward so far in less than half that time.
+    private static let stepForwardMilliseconds: Int64 = 1_500
 
     struct Placement {
         var decodeTime: Int64
@@ -19,6 +23,7 @@ struct MediaTimeline {
     /// The timestamp, in ticks of the target, that is 0 on the timeline; nil until a packet of the run had one.
     private(set) var origin: Int64?
     private var lastRaw: Int64?
+    private var lastArrivalNanoseconds: Int64?
     private var last: Int64 = -1
     private var lastDuration: Int64
 
@@ -32,7 +37,8 @@ struct MediaTimeline {
     }
 
     /// Nil when the timestamps jumped. A packet from before the origin gets a negative time.
-    mutating func place(_ packet: borrowing Packet) -> Placement? {
+    /// - Parameter arrivalNanoseconds: when the packet came, which tells a pause from a clock that was set.
+    mutating func place(_ packet: borrowing Packet, arrivalNanoseconds: Int64? = nil) -> Placement? {
         let stamp = (packet.decodeTime ?? packet.presentationTime).flatMap { source.rescale($0, to: target) }
         let expected = last < 0 ? 0 : last + lastDuration
         if origin == nil { origin = stamp.map { $0 - expected } }
@@ -41,7 +47,8 @@ struct MediaTimeline {
             last = expected
             return Placement(decodeTime: expected, compositionOffset: 0)
         }
-        if let lastRaw, abs(raw - lastRaw) > jumpTicks { return nil }
+        if let lastRaw, isJump(raw - lastRaw, arrivalNanoseconds) { return nil }
+        lastArrivalNanoseconds = arrivalNanoseconds
         // `rescale` bounds both, so that neither this nor what follows overflows.
         let wanted = raw - origin
         guard wanted.magnitude < Self.limitTicks.magnitude else { return nil }
@@ -54,5 +61,12 @@ struct MediaTimeline {
         let offset = presentation - decodeTime
         // No picture is shown that long before or after it is decoded: one of the two times is none.
         return Placement(decodeTime: decodeTime, compositionOffset: offset.magnitude > jumpTicks.magnitude ? 0 : Int32(clamping: offset))
+    }
+
+    private func isJump(_ ticks: Int64, _ arrivalNanoseconds: Int64?) -> Bool {
+        if ticks > jumpTicks || ticks < -jumpTicks / Self.jumpSeconds * Self.stepBackMilliseconds / 1_000 { return true }
+        let milliseconds = ticks * 1_000 / (jumpTicks / Self.jumpSeconds)
+        guard milliseconds > Self.stepForwardMilliseconds, let arrivalNanoseconds, let lastArrivalNanoseconds else { return false }
+        return (arrivalNanoseconds - lastArrivalNanoseconds) / 1_000_000 < milliseconds / 2
     }
 }

@@ -34,21 +34,34 @@ enum AnnexB {
         return end
     }
 
-    /// Whether the first slice is of a picture that decoding may begin with; nil when there is no slice.
-    static func firstPicture(_ bytes: UnsafeRawBufferPointer, _ codec: Codec) -> Bool? {
+    enum Content: Equatable {
+        /// The first slice is of a picture; may decoding begin with it?
+        case picture(isRandomAccess: Bool)
+        /// Parameter sets and the like.
+        case noPicture
+        /// A parameter set of the other codec: FFmpeg goes on with the one that a transport stream began with.
+        case otherCodec
+    }
+
+    /// Only the types up to the first slice are looked at: the slice, which is nearly all of the packet, is not searched.
+    static func content(_ bytes: UnsafeRawBufferPointer, _ codec: Codec) -> Content {
         var start = nextStartCode(bytes, from: 0) + 3
         while start < bytes.count {
-            // Only the type is looked at: the slice, which is nearly all of the packet, is not searched.
+            let next = start + 1 < bytes.count ? bytes[start + 1] : 0
             if codec == .h264 {
                 let type = bytes[start] & 0x1f
-                if (1...5).contains(type) { return type == 5 }
+                if (1...5).contains(type) { return .picture(isRandomAccess: type == 5) }
+                // H.265's video parameter set, which is of a type that H.264 leaves open.
+                if bytes[start] == 0x40, next == 0x01 { return .otherCodec }
             } else {
+                // H.264's sequence parameter set with a profile of its own; in H.265 an odd byte is of an extension layer.
+                if bytes[start] & 0x9f == 0x07, [66, 77, 88, 100, 110, 122, 244].contains(next) { return .otherCodec }
                 let type = bytes[start] >> 1 & 0x3f
-                if type < 32 { return (16...23).contains(type) }
+                if type < 32 { return .picture(isRandomAccess: (16...23).contains(type)) }
             }
             start = nextStartCode(bytes, from: start) + 3
         }
-        return nil
+        return .noPicture
     }
 
     /// Appends the units behind 4-byte lengths: every unit, in the order that it came in. SEI that nobody here

@@ -1,3 +1,4 @@
+import EdgeMotion
 import Logging
 import RecordingModel
 import StorageIO
@@ -13,6 +14,8 @@ struct RecorderContext: Sendable {
     var sink: any RecordingSink
     var clocks: any Clocks
     var logger: Logger
+    /// What others say of the camera; nil when nobody can.
+    var triggers: TriggerBox?
     /// Replaced by tests, which have cameras that do as they are told.
     var openSource: @Sendable (CameraConfiguration, StopSignal) throws(CaptureFailure) -> any CameraSource = CameraSources.open
     /// No segment file is larger.

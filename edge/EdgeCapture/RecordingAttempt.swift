@@ -1,3 +1,4 @@
+import EdgeMotion
 import LibAV
 import Logging
 import RecordingModel
@@ -7,6 +8,8 @@ final class RecordingAttempt {
     private let context: RecorderContext
     private let ledger: GapLedger
     private let health: HealthReporter
+    private let events: EventWatch
+    private let standby: Standby
     private let fragments: FragmentWriter
     private let stop: StopSignal
 
@@ -24,18 +27,22 @@ final class RecordingAttempt {
     private var lastKeyNanoseconds: Int64
     private var videoPackets = 0
     private var firstRecordedNanoseconds: Int64?
+    private var shownNote: String?
+    /// A picture came that was recorded, or would have been if the configuration had it so.
     var hasRecorded: Bool { firstRecordedNanoseconds != nil }
 
-    /// From the first picture that was recorded to the last one.
+    /// From the first such picture to the last one.
     var recordedMilliseconds: Int64 { firstRecordedNanoseconds.map { (lastVideoNanoseconds - $0) / 1_000_000 } ?? 0 }
 
     /// Opens the camera.
     init(
-        _ context: RecorderContext, ledger: GapLedger, health: HealthReporter, fragments: FragmentWriter, stop: StopSignal
+        _ context: RecorderContext, ledger: GapLedger, health: HealthReporter, events: EventWatch, fragments: FragmentWriter, stop: StopSignal
     ) throws(CaptureFailure) {
         self.context = context
         self.ledger = ledger
         self.health = health
+        self.events = events
+        standby = Standby(context.configuration.recording, ledger: ledger)
         self.fragments = fragments
         self.stop = stop
         source = try context.openSource(context.configuration, stop)
@@ -49,6 +56,7 @@ final class RecordingAttempt {
         lastVideoNanoseconds = now.bootNanoseconds
         lastKeyNanoseconds = now.bootNanoseconds
         health.health.connects += 1
+        events.streamBegins()
         if let note = tracks.note { context.logger.notice("\(note)") }
     }
 
@@ -64,12 +72,14 @@ final class RecordingAttempt {
             ended = classified(error)
         }
         endRun(ended == .stopped ? .stopped : .cameraLost, ended)
+        endStandby(ended)
         return ended
     }
 
     /// Within a read. A fault is kept by the segment, and met with the next packet or at the end.
     private func whileWaiting() {
         let now = context.clocks.now()
+        events.tick(now)
         if run == nil { ledger.tick(now) } else { ledger.retry(now) }
         try? run?.syncIfDue(now, isWaiting: true)
         health.tick(now)
@@ -80,14 +90,15 @@ final class RecordingAttempt {
             throw .failed(.cameraLost, "the stream ended")
         }
         let now = context.clocks.now()
+        events.tick(now)
         health.health.packets += 1
         health.health.bytes += UInt64(packet.byteCount)
         if packet.byteCount == 0 || packet.byteCount > FragmentWriter.packetLimitBytes {
             countDrop()
         } else if packet.streamIndex == tracks.video.index {
             try handleVideo(packet, now)
-        } else if packet.streamIndex == tracks.audio?.index {
-            handleAudio(packet)
+        } else if packet.streamIndex == tracks.sound?.index {
+            if standby.cause == nil { handleAudio(packet) } else { standby.keep(packet, isVideo: false, now) }
         }
         do throws(StorageFault) { try run?.syncIfDue(now, isWaiting: false) } catch { try abandonRun(error, now) }
         try checkProgress(now)
@@ -105,15 +116,74 @@ final class RecordingAttempt {
         lastVideoNanoseconds = now.bootNanoseconds
         if packet.isKey { lastKeyNanoseconds = now.bootNanoseconds }
         if let change = watch.change(in: packet) { try adopt(change, packet) }
+        if packet.isKey, run != nil, tracks.sound?.hasChanged == true {
+            endRun(.parametersChanged, .failed(.cameraLost, "the camera changed its sound parameters"))
+        }
+        events.observe(packet, video, now)
+        if events.note != shownNote { showNote() }
+        // What is no longer wanted ends where a group of pictures does.
+        if let cause = events.gap, run == nil || packet.isKey { return standBy(packet, cause, now) }
+        if standby.cause != nil { try recordPreRoll(now) }
+        try record(packet, now)
+    }
+
+    private func record(_ packet: borrowing Packet, _ now: Moment) throws(CaptureFailure) {
         if run == nil { try beginRun(packet, now) }
         guard run != nil else { return }
-        guard let place = videoTimeline?.place(packet) else {
+        guard let place = videoTimeline?.place(packet, arrivalNanoseconds: now.bootNanoseconds) else {
             endRun(.discontinuity, .failed(.cameraLost, "the camera's timestamps jumped"))
             try beginRun(packet, now)
-            if run != nil, let place = videoTimeline?.place(packet) { try add(packet, place, now) }
+            if run != nil, let place = videoTimeline?.place(packet, arrivalNanoseconds: now.bootNanoseconds) { try add(packet, place, now) }
             return
         }
         try add(packet, place, now)
+    }
+
+    /// Nothing is kept, but for what an event may want from before it.
+    private func standBy(_ packet: borrowing Packet, _ cause: GapCause, _ now: Moment) {
+        if run != nil { endRun(.eventOver, .failed(cause, Standby.detail(cause))) }
+        if standby.cause == nil {
+            guard packet.isKey, watch.isComplete else { return }
+            if firstRecordedNanoseconds == nil { firstRecordedNanoseconds = now.bootNanoseconds }
+            health.enter(.standby, now: now, lastError: shownNote ?? tracks.note)
+        }
+        standby.enter(cause, now)
+        standby.keep(packet, isVideo: true, now)
+    }
+
+    /// What was kept becomes the beginning of a run, at the times at which it came.
+    private func recordPreRoll(_ now: Moment) throws(CaptureFailure) {
+        standby.leave()
+        defer { standby.forget() }
+        waitingSince = now.bootNanoseconds
+        guard !standby.preRoll.entries.isEmpty else { return }
+        let packet = try makePacket()
+        for index in standby.preRoll.start(at: events.preRollStartNanoseconds)..<standby.preRoll.entries.count {
+            let entry = standby.preRoll.entries[index]
+            do throws(LibAVError) {
+                try packet.fill(
+                    copying: standby.preRoll.bytes(of: entry), streamIndex: entry.streamIndex, presentationTime: entry.presentationTime,
+                    decodeTime: entry.decodeTime, duration: entry.duration, isKey: entry.isKey)
+            } catch {
+                throw CaptureFailure(error, whileOpening: false)
+            }
+            let arrival = Moment(bootNanoseconds: entry.arrivalNanoseconds, wall: now.wall(atBootMilliseconds: entry.arrivalNanoseconds / 1_000_000))
+            if entry.isVideo { try record(packet, arrival) } else { handleAudio(packet) }
+        }
+    }
+
+    /// Up to here it was the configuration's gap, from here on it is the camera's.
+    private func endStandby(_ reason: CaptureFailure) {
+        guard standby.cause != nil else { return }
+        standby.leave()
+        standby.forget()
+        if case .failed(let cause, let detail) = reason { ledger.learned(cause, detail, context.clocks.now()) }
+    }
+
+    private func showNote() {
+        shownNote = events.note
+        if let shownNote { context.logger.warning("\(shownNote)") }
+        health.health.lastError = shownNote ?? tracks.note
     }
 
     private func add(_ packet: borrowing Packet, _ place: MediaTimeline.Placement, _ now: Moment) throws(CaptureFailure) {
@@ -131,15 +201,20 @@ final class RecordingAttempt {
         run = nil
         waitingSince = now.bootNanoseconds
         storageFailed(fault, now)
-        if let refusal = ledger.gate.refusal { throw .failed(.diskFault, refusal) }
+        if let refusal = ledger.gate.refusal { throw .failed(refusal.cause, refusal.detail) }
     }
 
     private func handleAudio(_ packet: borrowing Packet) {
-        guard let run, let audio = tracks.audio, let timescale = audioTimescale, let origin = videoTimeline?.origin else { return }
+        guard let sound = tracks.sound else { return }
+        if !sound.take(packet, { addAudio($0, sound) }) { countDrop() }
+    }
+
+    private func addAudio(_ packet: borrowing Packet, _ sound: SoundTrack) {
+        guard let run, let timescale = audioTimescale, let origin = videoTimeline?.origin else { return }
         if audioTimeline == nil {
             // Sound counts from the same instant as the picture.
             guard let start = Rational(1, InitSegment.videoTimescale).rescale(origin, to: Rational(1, timescale)) else { return countDrop() }
-            audioTimeline = MediaTimeline(source: audio.timeBase, timescale: timescale, origin: start, typicalDuration: tracks.audioFrameTicks)
+            audioTimeline = MediaTimeline(source: sound.timeBase, timescale: timescale, origin: start, typicalDuration: sound.frameTicks)
         }
         guard let place = audioTimeline?.place(packet) else {
             // The picture's timeline goes on; sound that cannot follow it is dropped until the next run.
@@ -153,6 +228,8 @@ final class RecordingAttempt {
     /// The stream's parameters are others than those of the run under way, or than the camera announced.
     private func adopt(_ change: ParameterWatch.Change, _ packet: borrowing Packet) throws(CaptureFailure) {
         endRun(.parametersChanged, .failed(.cameraLost, "the camera changed its video parameters"))
+        standby.forget()
+        events.streamBegins()
         do throws(LibAVError) {
             video =
                 switch change {
@@ -170,18 +247,25 @@ final class RecordingAttempt {
         let timeBase = tracks.video.timeBase
         let announced = packet.duration.flatMap { timeBase.rescale($0, to: Rational(1, InitSegment.videoTimescale)) }
         let frame = min(max(1, announced ?? 3_000), Int64(InitSegment.videoTimescale))
-        let initSegment: InitSegment
-        do throws(LibAVError) {
-            initSegment = try InitSegment(streams: [video] + (tracks.audio.map { [$0.parameters] } ?? []))
-        } catch {
-            throw .failed(.unsupported, error.description)
-        }
+        let (initSegment, soundNote) = try makeInitSegment()
+        tracks.sound?.adopt()
         videoTimeline = MediaTimeline(source: timeBase, timescale: InitSegment.videoTimescale, origin: nil, typicalDuration: frame)
         audioTimeline = nil
         audioTimescale = initSegment.tracks.count > 1 ? initSegment.tracks[1].timescale : nil
-        fragments.begin(tracks: initSegment.tracks, typicalVideoDuration: frame, typicalAudioDuration: tracks.audioFrameTicks)
+        fragments.begin(tracks: initSegment.tracks, typicalVideoDuration: frame, typicalAudioDuration: tracks.sound?.frameTicks ?? 1_024)
         run = RunRecorder(context, ledger: ledger, fragments: fragments, initSegment: initSegment, video: video, now: now)
-        health.enter(.recording, now: now, lastError: tracks.note)
+        health.enter(.recording, now: now, lastError: shownNote ?? soundNote ?? tracks.note)
+    }
+
+    /// With sound where the file can hold it, else without, and with a note.
+    private func makeInitSegment() throws(CaptureFailure) -> (InitSegment, note: String?) {
+        if let sound = tracks.sound, let both = try? InitSegment(streams: [video, sound.parameters]) { return (both, nil) }
+        do throws(LibAVError) {
+            let note = tracks.sound.map { "sound is not recorded: MP4 does not take its \($0.parameters.codec)" }
+            return (try InitSegment(streams: [video]), note)
+        } catch {
+            throw .failed(.unsupported, error.description)
+        }
     }
 
     /// `reason` becomes the cause of the gap, unless the disk gives a better one.
@@ -213,17 +297,16 @@ final class RecordingAttempt {
 
     /// The demuxer's deadline ends silence; this ends a camera that sends, but not what can be recorded.
     private func checkProgress(_ now: Moment) throws(CaptureFailure) {
-        if run != nil {
+        if run != nil || standby.cause != nil {
             if now.bootNanoseconds - lastVideoNanoseconds > Int64(context.configuration.stallTimeoutMilliseconds) * 1_000_000 {
                 throw .failed(.cameraLost, "no picture for \(context.configuration.stallTimeoutMilliseconds) ms")
             }
             if run?.isTooLarge == true { throw .failed(.noKeyFrame, "the segment is full and no key frame came to begin the next one") }
             ledger.retry(now)
-        } else {
-            ledger.tick(now)
         }
+        if run == nil { ledger.tick(now) }
         // A run without key frames would never be sealed.
-        let since = run == nil ? waitingSince : lastKeyNanoseconds
+        let since = run == nil && standby.cause == nil ? waitingSince : lastKeyNanoseconds
         if now.bootNanoseconds - since > Int64(context.configuration.noKeyFrameTimeoutMilliseconds) * 1_000_000 {
             throw .failed(.noKeyFrame, "no key frame for \(context.configuration.noKeyFrameTimeoutMilliseconds) ms")
         }

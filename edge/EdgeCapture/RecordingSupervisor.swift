@@ -9,6 +9,7 @@ final class RecordingSupervisor {
     private let stop: StopSignal
     private let ledger: GapLedger
     private let health: HealthReporter
+    private let events: EventWatch
     private let fragments = FragmentWriter()
     private var backoff: Backoff
     /// A camera that is lost again sooner is no camera that is back.
@@ -20,6 +21,7 @@ final class RecordingSupervisor {
         let now = context.clocks.now()
         ledger = GapLedger(context, start: now)
         health = HealthReporter(context, now: now)
+        events = EventWatch(context, now: now)
         backoff = Backoff(randomness)
     }
 
@@ -27,7 +29,7 @@ final class RecordingSupervisor {
         var lastError: String?
         while !stop.isSet {
             if let refusal = ledger.gate.refusal {
-                lastError = refusal
+                lastError = refusal.detail
                 hold(refusal)
                 continue
             }
@@ -45,15 +47,16 @@ final class RecordingSupervisor {
             wait(milliseconds: pause)
         }
         let now = context.clocks.now()
+        events.finish(now)
         ledger.close(now)
         health.enter(.stopped, now: now, lastError: lastError)
     }
 
     /// The sink refuses: nothing is opened, and only the gap is told.
-    private func hold(_ refusal: String) {
+    private func hold(_ refusal: RecordingRefusal) {
         let now = context.clocks.now()
-        ledger.learned(.diskFault, refusal, now)
-        health.enter(.waiting, now: now, lastError: refusal)
+        ledger.learned(refusal.cause, refusal.detail, now)
+        health.enter(.waiting, now: now, lastError: refusal.detail)
         wait(milliseconds: 1_000)
     }
 
@@ -63,7 +66,7 @@ final class RecordingSupervisor {
                 let fault = context.fault(error)
                 throw .failed(fault.cause, fault.detail)
             }
-            let attempt = try RecordingAttempt(context, ledger: ledger, health: health, fragments: fragments, stop: stop)
+            let attempt = try RecordingAttempt(context, ledger: ledger, health: health, events: events, fragments: fragments, stop: stop)
             let failure = attempt.record()
             return (failure, attempt.hasRecorded ? attempt.recordedMilliseconds : nil)
         } catch {
@@ -79,6 +82,7 @@ final class RecordingSupervisor {
             guard (try? stop.sleep(nanoseconds: piece * 1_000_000)) != nil else { return }
             left -= piece
             let now = context.clocks.now()
+            events.tick(now)
             ledger.tick(now)
             health.tick(now)
         }

@@ -127,6 +127,7 @@ final class RunRecorder {
         guard !fragments.isEmpty else { return }
         if !hasBegun { try begin(now) }
         guard let segment else { return }
+        try checkRefusal()
         do {
             try fragments.flush(nextDecodeTime: nextDecodeTime) { bytes, summary in try segment.append(bytes, summary: summary) }
         } catch {
@@ -181,9 +182,13 @@ final class RunRecorder {
         try ledger.gate.deliver(ClosedSegment(record: record, openPath: segment.openPath.string, sidePath: segment.sidePath.string))
     }
 
+    private func checkRefusal() throws(StorageFault) {
+        if let refusal = ledger.gate.refusal { throw StorageFault(cause: refusal.cause, detail: refusal.detail) }
+    }
+
     private func openSegment(_ now: Moment) throws(StorageFault) -> SegmentWriter {
         ledger.retry(now, atOnce: true)
-        if let refusal = ledger.gate.refusal { throw StorageFault(cause: .diskFault, detail: refusal) }
+        try checkRefusal()
         segmentOpenedNanoseconds = now.bootNanoseconds
         let startMilliseconds = segmentClock.startNanoseconds / 1_000_000
         let header = SideHeader(

@@ -8,8 +8,9 @@ final class SinkGate {
 
     private let sink: any RecordingSink
     private let logger: Logger
-    /// Why nothing is taken, one sentence; nil while all is well.
-    private(set) var refusal: String?
+    private var refused: String?
+    /// Why nothing is taken; nil while all is well.
+    var refusal: RecordingRefusal? { refused.map { RecordingRefusal(cause: .diskFault, detail: $0) } ?? sink.refusal }
     /// A refused segment keeps its number, so no other may be begun by this process.
     private var isFinal = false
     private var triedNanoseconds: Int64 = .min
@@ -22,28 +23,28 @@ final class SinkGate {
     func deliver(_ segment: ClosedSegment) throws(StorageFault) {
         do { try sink.deliver(segment) } catch {
             isFinal = true
-            throw StorageFault(cause: .diskFault, detail: refused(error, "a segment"))
+            throw StorageFault(cause: .diskFault, detail: refuse(error, "a segment"))
         }
     }
 
     /// False when it was not taken, or was not offered because the sink refused a moment ago.
     func deliver(_ gap: GapRecord, _ now: Moment, atOnce: Bool) -> Bool {
-        if refusal != nil, !atOnce, triedNanoseconds != .min, now.bootNanoseconds - triedNanoseconds < Self.retryNanoseconds { return false }
+        if refused != nil, !atOnce, triedNanoseconds != .min, now.bootNanoseconds - triedNanoseconds < Self.retryNanoseconds { return false }
         do {
             try sink.deliver(gap)
-            if !isFinal { refusal = nil }
+            if !isFinal { refused = nil }
             return true
         } catch {
             triedNanoseconds = now.bootNanoseconds
-            _ = refused(error, "a gap")
+            _ = refuse(error, "a gap")
             return false
         }
     }
 
-    private func refused(_ error: any Error, _ what: String) -> String {
+    private func refuse(_ error: any Error, _ what: String) -> String {
         let sentence = "the journal refused \(what): \(error)"
-        if refusal == nil { logger.error("nothing is recorded, because the journal refuses", metadata: ["error": "\(error)"]) }
-        refusal = refusal ?? sentence
+        if refused == nil { logger.error("nothing is recorded, because the journal refuses", metadata: ["error": "\(error)"]) }
+        refused = refused ?? sentence
         return sentence
     }
 }

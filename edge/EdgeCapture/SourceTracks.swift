@@ -4,7 +4,9 @@ import RecordingModel
 /// The streams of a source that are recorded.
 struct SourceTracks {
     let video: StreamDescription
-    let audio: StreamDescription?
+    /// Samples carry NAL units behind start codes.
+    let isAnnexB: Bool
+    let sound: SoundTrack?
     /// Why something that was asked for is not recorded; one sentence.
     let note: String?
 
@@ -15,30 +17,21 @@ struct SourceTracks {
             throw .failed(.unsupported, videos.isEmpty ? "the source has no video" : "the video is \(names); H.264, H.265, AV1 and MJPEG are recorded")
         }
         self.video = video
+        isAnnexB = (video.parameters.codec == .h264 || video.parameters.codec == .h265) && !video.parameters.isLengthPrefixed
         guard policy.isRecorded else {
-            audio = nil
+            sound = nil
             note = nil
             return
         }
         let sounds = streams.filter { $0.parameters.kind == .audio }
-        audio = sounds.first { Self.isCopied($0.parameters) }
-        note = audio != nil ? nil : sounds.first.map { "sound is not recorded: \($0.parameters.codec) cannot be copied" } ?? "sound is not recorded: the source has none"
+        var kept: SoundTrack?
+        for stream in sounds where kept == nil { kept = SoundTrack(stream) }
+        sound = kept
+        note = kept != nil ? nil : sounds.first.map { Self.note(on: $0.parameters) } ?? "sound is not recorded: the source has none"
     }
 
-    var indexes: [Int] { [video.index] + (audio.map { [$0.index] } ?? []) }
+    var indexes: [Int] { [video.index] + (sound.map { [$0.index] } ?? []) }
 
-    var isAnnexB: Bool {
-        switch video.parameters.codec {
-        case .h264, .h265: !video.parameters.isLengthPrefixed
-        default: false
-        }
-    }
-
-    /// What a sound sample lasts whose successor is not known: 1,024 samples of AAC, 20 ms of Opus.
-    var audioFrameTicks: Int64 {
-        guard let audio else { return 1_024 }
-        return audio.parameters.codec == .opus ? Int64(audio.parameters.sampleRateHertz) / 50 : 1_024
-    }
 
     private static func isSupported(_ codec: Codec) -> Bool {
         switch codec {
@@ -47,13 +40,8 @@ struct SourceTracks {
         }
     }
 
-    private static func isCopied(_ parameters: CodecParameters) -> Bool {
-        guard (1_000...768_000).contains(parameters.sampleRateHertz) else { return false }
-        return switch parameters.codec {
-        case .opus: true
-        // Without its configuration AAC comes with ADTS headers, which MP4 does not know.
-        case .aac: !parameters.extradata.isEmpty
-        default: false
-        }
+    private static func note(on sound: CodecParameters) -> String {
+        let name = if case .other(let name) = sound.codec { name } else { "\(sound.codec)" }
+        return "sound is not recorded: it is \(name) at \(sound.sampleRateHertz) Hz with \(sound.channelCount) channels; AAC, Opus and G.711 with one channel are"
     }
 }

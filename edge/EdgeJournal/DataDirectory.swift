@@ -46,13 +46,33 @@ struct DirectoryIdentity: Codable, Hashable, Sendable {
             guard identity.node == node else { throw JournalError.otherNode(directory: files.root.string, found: identity.node.keyHash.fingerprint) }
             return identity
         }
+        try refuseForeign(files, storage)
+        let identity = DirectoryIdentity(directory: randomHex(using: &random), node: node, log: try randomLogID(using: &random))
+        try identity.write(files, storage)
+        return identity
+    }
+
+    private static func refuseForeign(_ files: JournalFiles, _ storage: any StorageIO) throws {
         let harmless: Set = ["lock", "lost+found", "keys", "identity", "fieldpost-node.json.new"]
         if let stranger = try storage.list(files.root).first(where: { !harmless.contains($0) }) {
             throw JournalError.foreignDirectory(directory: files.root.string, example: stranger)
         }
-        let identity = DirectoryIdentity(directory: randomHex(using: &random), node: node, log: try randomLogID(using: &random))
-        try identity.write(files, storage)
-        return identity
+    }
+
+    /// See `Journal.prepare`.
+    static func prepare(_ files: JournalFiles, storage: any StorageIO, node: () throws -> NodeID) throws {
+        if try read(files, storage) == nil { try refuseForeign(files, storage) }
+        var random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
+        _ = try open(files, node: try node(), storage: storage, random: &random)
+    }
+}
+
+extension Journal {
+    /// Makes an empty folder the data directory of a node; one that is it already stays as it is.
+    /// - Parameter node: asked for only when the folder is empty or a node's; it may put the node's key there.
+    /// - Throws: `JournalError` for a folder of another node, or with somebody's files in it.
+    package static func prepare(dataDirectory: FilePath, storage: any StorageIO, node: () throws -> NodeID) throws {
+        try DirectoryIdentity.prepare(JournalFiles(root: dataDirectory), storage: storage, node: node)
     }
 }
 

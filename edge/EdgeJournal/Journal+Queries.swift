@@ -8,15 +8,19 @@ import SystemPackage
 extension Journal {
     /// The segment's entry and its file, opened; nil when there is no such entry or its file is gone.
     package func segmentFile(_ id: SegmentID) throws -> JournalSegment? {
-        guard let row = try index.row(of: id), let record = try records(at: [row.index]).first, try storage.size(files.sealed(id)) != nil else { return nil }
+        guard let row = try index.row(of: id), row.removal == nil, let record = try records(at: [row.index]).first else { return nil }
+        guard try storage.size(files.sealed(id)) != nil else {
+            noteMissing(id)
+            return nil
+        }
         return JournalSegment(record: record, logIndex: row.index, file: try storage.openForReading(files.sealed(id)))
     }
 
     /// Segments (and gaps, when asked for) that overlap a window of wall time, in order of their start.
     package func segments(
-        of stream: StreamID? = nil, fromUnixMilliseconds: Int64? = nil, toUnixMilliseconds: Int64? = nil, includingGaps: Bool = false, limit: Int
+        of stream: StreamID? = nil, fromUnixMilliseconds: Int64? = nil, toUnixMilliseconds: Int64? = nil, including: [JournalRow.Other] = [], limit: Int
     ) throws -> [JournalRow] {
-        try index.spans(of: stream, from: fromUnixMilliseconds, to: toUnixMilliseconds, includingGaps: includingGaps, limit: limit)
+        try index.spans(of: stream, from: fromUnixMilliseconds, to: toUnixMilliseconds, kinds: JournalRow.kinds(including), limit: limit)
             .compactMap { JournalRow($0) }
     }
 
@@ -65,8 +69,29 @@ extension Journal {
         let totals = try index.totals()
         return JournalStatus(
             node: options.node, log: logID, logSize: size, lastCheckpoint: checkpoint, segments: totals.segments, bytes: totals.bytes,
-            backlog: totals.backlog, newest: totals.newest, space: try? storage.space(files.root), cameras: cameras, isRecording: failure == nil,
-            failure: failure?.description)
+            backlog: totals.backlog, newest: totals.newest, space: diskState.space, diskProblem: diskState.problem, cameras: cameras,
+            isRecording: failure == nil, failure: failure?.description)
+    }
+
+    /// What this node can still send, per stream.
+    package func holdings() throws -> [StreamID: SequenceRanges] {
+        let newest = try index.totals().newest
+        let removed = writer.withLock { $0.removed }
+        return newest.reduce(into: [:]) { result, item in
+            result[item.key] = SequenceRanges(closed: 0...item.value.sequence).subtracting(removed[item.key] ?? SequenceRanges())
+        }
+    }
+
+    /// Puts a clock fix into the log: it re-dates everything of its boot.
+    package func record(_ fix: ClockRecord) throws {
+        try withWriter { try $0.append([.clock(fix)]) }
+        listeners.withLock { $0.notify() }
+    }
+
+    /// Boots whose clocks were no better than a battery's, in order, since the last one that had a better one; each as
+    /// far as the log tells. The running boot is not among them. The trusted one comes first where there is one.
+    package func bootsSinceTrustedClock(limit: Int = 1_000) throws -> [BootSpan] {
+        try withWriter { try $0.bootsSinceTrustedClock(limit: limit) }
     }
 
     /// Makes the index anew from the log and the latest statement.

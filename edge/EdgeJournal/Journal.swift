@@ -20,10 +20,14 @@ package final class Journal: Sendable {
         package var cameras: [CameraID]
         package var checkpointIntervalMilliseconds: Int64
         package var keyRotationMilliseconds: Int64
+        package var limits: StorageLimits
+        /// Why an earlier attempt of the same process ended, for the gap until this one; nil after a start.
+        package var interruption: Interruption?
 
         package init(
             dataDirectory: FilePath, node: NodeID, software: String, configVersion: String, cameras: [CameraID],
-            checkpointIntervalMilliseconds: Int64 = 60_000, keyRotationMilliseconds: Int64 = 3_600_000
+            checkpointIntervalMilliseconds: Int64 = 60_000, keyRotationMilliseconds: Int64 = 3_600_000,
+            limits: StorageLimits = StorageLimits(), interruption: Interruption? = nil
         ) {
             self.dataDirectory = dataDirectory
             self.node = node
@@ -32,6 +36,17 @@ package final class Journal: Sendable {
             self.cameras = cameras
             self.checkpointIntervalMilliseconds = checkpointIntervalMilliseconds
             self.keyRotationMilliseconds = keyRotationMilliseconds
+            self.limits = limits
+            self.interruption = interruption
+        }
+    }
+
+    package struct Interruption: Sendable {
+        package var cause: GapCause
+        package var detail: String
+        package init(cause: GapCause, detail: String) {
+            self.cause = cause
+            self.detail = detail
         }
     }
 
@@ -46,6 +61,7 @@ package final class Journal: Sendable {
     let queue = DispatchQueue(label: "fieldpost.journal")
     let slots = DispatchSemaphore(value: Journal.queueLimit)
     let listeners = Mutex<Listeners>(Listeners())
+    let disk = Mutex<DiskState>(DiskState())
 
     /// Items that may wait for the disk before `deliver` blocks.
     package static let queueLimit = 64
@@ -69,7 +85,9 @@ package final class Journal: Sendable {
         index = running.index
         inbox = Mutex(Inbox(lock: lock, numbers: try running.index.nextNumbers()))
         writer = Mutex(running)
+        queue.sync { keepSpace() }
         scheduleTick()
+        scheduleSpaceCheck()
     }
 
     private static func lock(_ files: JournalFiles) throws -> DirectoryLock {

@@ -27,6 +27,7 @@ package enum JournalFinding: Hashable, Sendable, CustomStringConvertible {
     case sequenceHole(StreamID, expected: UInt64, found: UInt64)
     case sequenceUsedTwice(SegmentID)
     case indexMissing
+    case damagedStatement
     /// The index says something else of this entry than the log, or nothing.
     case indexRow(UInt64)
     case indexAhead(of: UInt64)
@@ -48,6 +49,7 @@ package enum JournalFinding: Hashable, Sendable, CustomStringConvertible {
         case .openFile(let path): "\(path) was left open; the next start recovers it"
         case .sequenceHole(let stream, let expected, let found): "\(stream) goes from \(expected) on with \(found)"
         case .sequenceUsedTwice(let id): "two entries name segment \(id)"
+        case .damagedStatement: "statement.json cannot be read or was changed; the hub repeats it at the next contact"
         case .indexMissing: "the index is missing or of another log; it can be rebuilt"
         case .indexRow(let index): "the index disagrees with the log about entry \(index)"
         case .indexAhead(let size): "the index speaks of entries beyond the log's \(size)"
@@ -87,6 +89,7 @@ extension JournalReader {
         // The files are listed before the log is read: whatever is sealed in between is in neither.
         let listings = try files.listStreams(storage)
         var pass = JournalCheckPass(reader: self, deep: deep, index: openIndex(), held: try latestStatement()?.held ?? [:])
+        if case .damaged = try StatementFile.load(files, storage) { pass.findings.append(.damagedStatement) }
         var stored = try CheckpointReader(checkpointsPath, storage: storage)
         func nextStored() throws -> SignedCheckpoint? {
             switch try stored?.next() {

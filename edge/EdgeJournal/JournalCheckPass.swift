@@ -13,6 +13,8 @@ struct JournalCheckPass {
     var segments = 0
     var bytes: Int64 = 0
     private var named: [StreamID: SequenceRanges] = [:]
+    private var removed: [StreamID: [IndexRow.Removal: SequenceRanges]] = [:]
+    private var corrections: [String: ClockCorrections] = [:]
 
     init(reader: JournalReader, deep: Bool, index: JournalIndex?, held: [StreamID: SequenceRanges]) {
         self.reader = reader
@@ -26,12 +28,50 @@ struct JournalCheckPass {
         guard !entries.isEmpty else { return }
         for entry in entries {
             if case .segment(let record) = entry.body { try compareFiles(record) }
+            switch IndexEffect(entry.body) {
+            case .removes(let stream, let sequences, let removal):
+                for range in sequences.ranges { removed[stream, default: [:]][removal, default: SequenceRanges()].insert(range) }
+            case .redates, nil: break
+            }
+            if case .clock(let fix) = entry.body { corrections[fix.bootID, default: ClockCorrections()].add(fix) }
         }
         guard let index else { return }
         let rows = try index.rows(first..<(first + UInt64(entries.count))).reduce(into: [UInt64: IndexRow]()) { $0[$1.index] = $1 }
         for (offset, entry) in entries.enumerated() {
             let position = first + UInt64(offset)
-            if rows[position] != IndexRow(index: position, entry: entry, held: held) { findings.append(.indexRow(position)) }
+            let expected = IndexRow(index: position, entry: entry, held: held)
+            // Its time and its file depend on other entries too: `compareDerived` looks at them.
+            if rows[position]?.redated(by: ClockCorrections()).withRemoval(nil) != expected { findings.append(.indexRow(position)) }
+        }
+    }
+
+    private func removal(of stream: String?, _ sequence: UInt64?) -> IndexRow.Removal? {
+        guard let stream = stream.flatMap({ StreamID($0) }), let sequence, let removed = removed[stream] else { return nil }
+        return removed.first { $0.value.contains(sequence) }?.key
+    }
+
+    /// What rows say of the whole log: times put right by clock entries, and files that were given up.
+    private mutating func compareDerived(_ index: JournalIndex, entries: UInt64) throws {
+        var first: UInt64 = 0
+        while first < entries {
+            let end = min(entries, first + 1_000)
+            for row in try index.rows(first..<end) {
+                let expected = row.redated(by: corrections[row.bootID] ?? ClockCorrections())
+                    .withRemoval(row.kind == "segment" ? removal(of: row.stream, row.sequence) : nil)
+                if row != expected, !findings.contains(.indexRow(row.index)) { findings.append(.indexRow(row.index)) }
+            }
+            first = end
+        }
+    }
+
+    /// Of a file that was given up nothing is expected any more; one that is still there goes at the next start.
+    private mutating func forgiveRemoved() {
+        findings = findings.filter { finding in
+            switch finding {
+            case .missingFile(let id), .wrongSize(let id, _, _), .missingSideFile(let id), .alteredFile(let id, _), .alteredSideFile(let id):
+                removal(of: id.stream.description, id.sequence) == nil
+            default: true
+            }
         }
     }
 
@@ -73,6 +113,8 @@ struct JournalCheckPass {
 
     /// - Parameter listings: the files as they were before the log was read.
     mutating func finish(_ listings: [StreamListing], verdict: LogVerdict, isRecording: Bool) throws {
+        forgiveRemoved()
+        if let index, verdict.fault == nil { try compareDerived(index, entries: verdict.entries) }
         // After a fault the entries behind it were not read: nothing can be said of their files.
         for listing in listings where verdict.fault == nil {
             let known = named[listing.stream] ?? SequenceRanges()

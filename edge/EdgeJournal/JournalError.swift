@@ -20,7 +20,7 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
     case beyondLog(size: UInt64, asked: UInt64)
     case closed
     /// A write that must not fail did; nothing more is accepted until the recorder starts again and recovers.
-    case failed(reason: String)
+    case failed(reason: String, isNoSpace: Bool = false)
 
     package var description: String {
         switch self {
@@ -36,7 +36,7 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         case .implausibleEvent(let camera): "an event of camera \(camera) holds a number that cannot be"
         case .beyondLog(let size, let asked): "entry \(asked) is beyond the log's \(size) entries"
         case .closed: "the journal is closed"
-        case .failed(let reason): "the journal stopped: \(reason)"
+        case .failed(let reason, _): "the journal stopped: \(reason)"
         }
     }
 }

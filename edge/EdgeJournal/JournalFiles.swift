@@ -14,6 +14,9 @@ struct JournalFiles: Sendable {
     /// Is there when SQLite called the index damaged: the next start makes it anew.
     let indexDamaged: FilePath
     let statement: FilePath
+    let pins: FilePath
+    let ballast: FilePath
+    let imports: FilePath
     /// Written last by a clean stop; says at which log size.
     let stopped: FilePath
 
@@ -26,6 +29,9 @@ struct JournalFiles: Sendable {
         index = root.appending("index.sqlite")
         indexDamaged = root.appending("index.damaged")
         statement = root.appending("statement.json")
+        pins = root.appending("pins.json")
+        ballast = root.appending("reserve.bin")
+        imports = root.appending(ImportManifest.folderName)
         stopped = root.appending("stopped.json")
     }
 

@@ -41,11 +41,13 @@ extension JournalIndex {
         }
     }
 
-    /// The last entries that speak of the stream's time, newest first.
+    /// The last entries that speak of the stream's time, newest first. Imported footage says nothing of the recorder's.
     func lastSpans(of stream: StreamID, limit: Int) throws -> [IndexRow] {
         try database.read { database in
             try IndexRow.fetchAll(
-                database, sql: "SELECT * FROM entries WHERE stream = ? ORDER BY idx DESC LIMIT ?", arguments: [stream.description, limit])
+                database,
+                sql: "SELECT * FROM entries WHERE stream = ? AND kind IN ('segment', 'gap') AND boot NOT LIKE '\(ImportRecord.bootPrefix)%' ORDER BY idx DESC LIMIT ?",
+                arguments: [stream.description, limit])
         }
     }
 
@@ -54,11 +56,10 @@ extension JournalIndex {
             .compactMap { StreamID($0) }.sorted()
     }
 
-    /// Segments, and gaps when asked for, that overlap a window of wall time, in order of their start.
-    func spans(of stream: StreamID?, from: Int64?, to: Int64?, includingGaps: Bool, limit: Int) throws -> [IndexRow] {
-        var sql = "SELECT * FROM entries WHERE stream IS NOT NULL"
+    /// Rows of the given kinds that overlap a window of wall time, in order of their start.
+    func spans(of stream: StreamID?, from: Int64?, to: Int64?, kinds: [String], limit: Int) throws -> [IndexRow] {
+        var sql = "SELECT * FROM entries WHERE stream IS NOT NULL AND kind IN (\(kinds.map { "'\($0)'" }.joined(separator: ", ")))"
         var arguments: StatementArguments = []
-        if !includingGaps { sql += " AND kind = 'segment'" }
         if let stream {
             sql += " AND stream = ?"
             arguments += [stream.description]
@@ -80,9 +81,33 @@ extension JournalIndex {
     func unsynced(after index: UInt64?, limit: Int) throws -> [UInt64] {
         try database.read { database in
             try Int64.fetchAll(
-                database, sql: "SELECT idx FROM entries WHERE kind = 'segment' AND held = 0 AND idx > ? ORDER BY idx LIMIT ?",
+                database, sql: "SELECT idx FROM entries WHERE kind = 'segment' AND removal IS NULL AND held = 0 AND idx > ? ORDER BY idx LIMIT ?",
                 arguments: [index.map { Int64(clamping: $0) } ?? -1, max(0, limit)]
             ).map { UInt64(clamping: $0) }
+        }
+    }
+
+    /// Sequences whose files the node has given up, per stream.
+    func removed() throws -> [StreamID: SequenceRanges] {
+        try database.read { database in
+            let sql = "SELECT stream, sequence FROM entries WHERE kind = 'segment' AND removal IS NOT NULL ORDER BY stream, sequence"
+            let cursor = try Row.fetchCursor(database, sql: sql)
+            var ranges: [StreamID: SequenceRanges] = [:]
+            while let row = try cursor.next() {
+                guard let stream = StreamID(row["stream"] as String) else { continue }
+                ranges[stream, default: SequenceRanges()].insert(UInt64(clamping: row["sequence"] as Int64))
+            }
+            return ranges
+        }
+    }
+
+    /// Every row, by its index, as a number that tells equal rows from others within this process.
+    func digest() throws -> [UInt64: Int] {
+        try database.read { database in
+            let rows = try IndexRow.fetchCursor(database, sql: "SELECT * FROM entries")
+            var digest: [UInt64: Int] = [:]
+            while let row = try rows.next() { digest[row.index] = row.hashValue }
+            return digest
         }
     }
 
@@ -96,14 +121,14 @@ extension JournalIndex {
     func totals() throws -> Totals {
         try database.read { database in
             var totals = Totals()
-            let all = "SELECT count(*) AS n, coalesce(sum(bytes), 0) AS bytes FROM entries WHERE kind = 'segment'"
+            let all = "SELECT count(*) AS n, coalesce(sum(bytes), 0) AS bytes FROM entries WHERE kind = 'segment' AND removal IS NULL"
             if let row = try Row.fetchOne(database, sql: all) {
                 totals.segments = row["n"]
                 totals.bytes = row["bytes"]
             }
             let open = """
                 SELECT count(*) AS n, coalesce(sum(bytes), 0) AS bytes, coalesce(sum(end_boot - start_boot), 0) AS ms
-                FROM entries WHERE kind = 'segment' AND held = 0
+                FROM entries WHERE kind = 'segment' AND removal IS NULL AND held = 0
                 """
             if let row = try Row.fetchOne(database, sql: open) {
                 totals.backlog = Backlog(segments: row["n"], bytes: row["bytes"], durationMilliseconds: row["ms"])

@@ -58,7 +58,7 @@ struct JournalIndex: Sendable {
         }
     }
 
-    private static let schemaVersion = 1
+    private static let schemaVersion = 2
 
     private func prepareSchema() throws {
         try database.write { database in
@@ -89,13 +89,57 @@ struct JournalIndex: Sendable {
         }
     }
 
-    /// Adds rows and says how far the index now follows the log, in one transaction.
-    func append(_ rows: [IndexRow], reaching extent: Extent) throws {
+    /// Adds rows, does what they change in the rows before them, and says how far the index now follows the log, in
+    /// one transaction.
+    func append(_ updates: [IndexUpdate], reaching extent: Extent) throws {
         try database.write { database in
             let statement = try database.cachedStatement(sql: IndexRow.insertion)
-            for row in rows { try statement.execute(arguments: row.arguments) }
+            var corrections: [String: ClockCorrections] = [:]
+            for update in updates {
+                var row = update.row
+                if row.startBootMilliseconds != nil {
+                    let known = try corrections[row.bootID] ?? Self.corrections(of: row.bootID, database)
+                    corrections[row.bootID] = known
+                    row = row.redated(by: known)
+                }
+                try statement.execute(arguments: row.arguments)
+                switch update.effect {
+                case .redates(let boot):
+                    corrections[boot] = try Self.redate(boot, database)
+                case .removes(let stream, let sequences, let removal):
+                    for range in sequences.ranges {
+                        try database.execute(
+                            sql: "UPDATE entries SET removal = ? WHERE kind = 'segment' AND stream = ? AND sequence BETWEEN ? AND ?",
+                            arguments: [removal.rawValue, stream.description, Int64(clamping: range.lowerBound), Int64(clamping: range.upperBound)])
+                    }
+                case nil: break
+                }
+            }
             try Self.write(extent, database)
         }
+    }
+
+    static func corrections(of boot: String, _ database: Database) throws -> ClockCorrections {
+        let rows = try IndexRow.fetchAll(
+            database, sql: "SELECT * FROM entries WHERE kind = 'clock' AND boot = ? AND start_boot IS NOT NULL ORDER BY idx", arguments: [boot])
+        return ClockCorrections(rows.compactMap(\.clockFix))
+    }
+
+    /// Gives every row of the boot the time that its clock entries now give it.
+    private static func redate(_ boot: String, _ database: Database) throws -> ClockCorrections {
+        let corrections = try corrections(of: boot, database)
+        let rows = try IndexRow.fetchCursor(
+            database, sql: "SELECT * FROM entries WHERE boot = ? AND start_boot IS NOT NULL AND kind <> 'clock'", arguments: [boot])
+        var changed: [IndexRow] = []
+        while let row = try rows.next() {
+            let redated = row.redated(by: corrections)
+            if redated != row { changed.append(redated) }
+        }
+        let statement = try database.cachedStatement(sql: "UPDATE entries SET start_wall = ?, end_wall = ? WHERE idx = ?")
+        for row in changed {
+            try statement.execute(arguments: [row.startUnixMilliseconds, row.endUnixMilliseconds, Int64(clamping: row.index)])
+        }
+        return corrections
     }
 
     func clear(log: LogID) throws {

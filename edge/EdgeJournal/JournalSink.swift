@@ -77,11 +77,12 @@ extension Journal {
         } catch {
             fail(error)
         }
+        keepSpace()
     }
 
     /// Nothing is accepted from here on.
     func fail(_ error: any Error) {
-        let failure = error as? JournalError ?? .failed(reason: "\(error)")
+        let failure = error as? JournalError ?? .failed(reason: "\(error)", isNoSpace: (error as? StorageError)?.isNoSpace ?? false)
         let isFirst = inbox.withLock { inbox in
             guard inbox.failure == nil else { return false }
             inbox.failure = failure
@@ -111,6 +112,11 @@ extension Journal {
 extension Journal: RecordingSink {
     package func nextSequence(for stream: StreamID) -> UInt64 {
         inbox.withLock { $0.numbers[stream]?.sequence ?? 0 }
+    }
+
+    package var refusal: RecordingRefusal? {
+        if let refusal = inbox.withLock({ $0.refusal() }) { return RecordingRefusal(cause: .diskFault, detail: "\(refusal)") }
+        return disk.withLock { $0.mayRecord ? nil : RecordingRefusal(cause: .diskFull, detail: $0.problem ?? "the disk is full") }
     }
 
     package func nextRun(for stream: StreamID) -> UInt64 {

@@ -37,6 +37,7 @@ struct JournalStart {
             logger.warning("the data directory's own name could not be synced", metadata: ["error": "\(error)"])
         }
         try removeLeftovers(of: identity.log)
+        try makeRoomForLog()
         let writer = try openWriter(identity)
         let isFirst = writer.log.size == 0
         let wasClean = try isFirst || StopMark.isClean(files, log: writer.log.log, size: writer.log.size, storage)
@@ -52,7 +53,8 @@ struct JournalStart {
             .boot(BootRecord(software: options.software, previousStopWasClean: wasClean)),
             .config(ConfigRecord(version: options.configVersion, cameras: options.cameras)),
         ])
-        let cause: GapCause = wasClean ? .stopped : .powerCut
+        let cause = options.interruption?.cause ?? (wasClean ? .stopped : .powerCut)
+        writer.removed = try withIndex(of: writer) { try writer.index.removed() }
         try withIndex(of: writer) { try SegmentRecovery(writer: writer, gapCause: cause).run() }
         // Only now, when all that may take long is done. What still passes until capture begins, `commit` accounts for.
         let now = clocks.now()
@@ -105,6 +107,19 @@ struct JournalStart {
             return try JournalIndex.inMemory()
         }
     }
+
+    /// On a disk that is full to the last block the start's own entries could not be written. The ballast goes first, then
+    /// the index: both can be made again.
+    private func makeRoomForLog() throws {
+        func isTight() throws -> Bool { try storage.space(files.root).availableBytes < Self.roomBytes }
+        guard try isTight() else { return }
+        let released = Ballast(path: files.ballast, storage: storage, logger: logger).release()
+        if try !released || isTight() {
+            logger.warning("the disk is full: the index is removed and will be made anew")
+            try JournalIndex.delete(files.index)
+        }
+    }
+    private static let roomBytes: Int64 = 256 << 10
 
     private func removeLeftovers(of log: LogID) throws {
         for directory in [files.root, files.keys, files.log(log)] {
@@ -198,7 +213,8 @@ struct JournalStart {
 
     /// For each stream of a configured camera that was recorded before: from its last known end until now.
     private func gaps(_ writer: JournalWriter, until now: Moment, cause: GapCause) throws -> [EntryBody] {
-        let detail = cause == .stopped ? "the recorder was stopped" : "the recorder was not running: power cut or crash"
+        let detail = options.interruption?.detail
+            ?? (cause == .stopped ? "the recorder was stopped" : "the recorder was not running: power cut or crash")
         var bodies: [EntryBody] = []
         for stream in try writer.index.streams() where options.cameras.contains(stream.camera) {
             let timeline = try StreamTimeline(stream: stream, writer: writer)

@@ -24,13 +24,31 @@ package struct JournalRow: Hashable, Sendable {
     package enum Kind: Hashable, Sendable {
         case segment(sequence: UInt64, run: UInt64, bytes: Int64, end: SegmentEnd?, isHeld: Bool)
         case gap(GapCause?)
+        case event(source: EventRecord.Source?, label: String)
     }
+    /// What became of a segment's file: given up under the hub's statement, or before it.
+    package enum Removal: String, Sendable, Codable { case released, evicted }
+    /// What a listing may hold besides segments.
+    package enum Other: String, Sendable { case gaps = "gap", events = "event" }
+    static func kinds(_ others: [Other]) -> [String] { ["segment"] + others.map(\.rawValue) }
+
     package var logIndex: UInt64
     package var stream: StreamID
     package var kind: Kind
     package var bootID: String
     package var startUnixMilliseconds: Int64
     package var endUnixMilliseconds: Int64
+    /// Where the node first thought that it was, and how it knew; another time than `startUnixMilliseconds` was put
+    /// right by a later clock fix.
+    package var recordedStartUnixMilliseconds: Int64
+    package var source: ClockSource
+    package var removal: Removal?
+    package var segment: SegmentID? {
+        if case .segment(let sequence, _, _, _, _) = kind { SegmentID(stream: stream, sequence: sequence) } else { nil }
+    }
+    package var run: UInt64? { if case .segment(_, let run, _, _, _) = kind { run } else { nil } }
+    /// By at least a second.
+    package var isTimeCorrected: Bool { abs(startUnixMilliseconds - recordedStartUnixMilliseconds) >= 1_000 }
 
     init?(_ row: IndexRow) {
         guard let stream = row.stream.flatMap({ StreamID($0) }), let start = row.startUnixMilliseconds, let end = row.endUnixMilliseconds else { return nil }
@@ -39,7 +57,12 @@ package struct JournalRow: Hashable, Sendable {
         bootID = row.bootID
         startUnixMilliseconds = start
         endUnixMilliseconds = end
-        if let sequence = row.sequence {
+        recordedStartUnixMilliseconds = row.recordedStartUnixMilliseconds ?? start
+        source = row.source ?? .none
+        removal = row.removal.map { $0 == .released ? .released : .evicted }
+        if row.kind == "event" {
+            kind = .event(source: row.reason.flatMap { EventRecord.Source(rawValue: $0) }, label: row.label ?? "")
+        } else if let sequence = row.sequence {
             kind = .segment(
                 sequence: sequence, run: row.run ?? 0, bytes: row.bytes ?? 0, end: row.reason.flatMap { SegmentEnd(rawValue: $0) }, isHeld: row.isHeld)
         } else {
@@ -64,6 +87,8 @@ package struct JournalStatus: Sendable {
     package var backlog: Backlog
     package var newest: [StreamID: Newest]
     package var space: DiskSpace?
+    /// Why nothing may be recorded, or what else is wrong with the disk; nil while all is well.
+    package var diskProblem: String?
     /// As the cameras reported it; empty when asked from another process.
     package var cameras: [CameraHealth]
     /// Whether a recorder has the data directory open.

@@ -26,6 +26,10 @@ final class JournalWriter {
     var epoch: UInt64
     var statement: JournalStatement?
 
+    let ballast: Ballast
+    /// Sequences whose files were given up.
+    var removed: [StreamID: SequenceRanges] = [:]
+
     private(set) var isIndexBehind = false
     /// Per stream the boot-clock time up to which this boot is accounted for. Taken away with the stream's first
     /// delivery: from then on capture accounts for every millisecond itself.
@@ -55,6 +59,7 @@ final class JournalWriter {
         self.signer = signer
         self.epoch = epoch
         self.statement = statement
+        ballast = Ballast(path: files.ballast, storage: storage, logger: logger)
         lastCheckpointMilliseconds = clocks.now().bootMilliseconds
         lastHandoverMilliseconds = lastCheckpointMilliseconds
     }
@@ -136,15 +141,16 @@ final class JournalWriter {
         } catch let error as StorageError {
             // A failed sync is final for its file; the log goes on in a new one, once.
             logger.error("a write to the log failed and is repeated in a new file", metadata: ["error": "\(error)"])
+            if error.isNoSpace { _ = ballast.release() }
             try log.append(lines)
         }
         let held = statement?.held ?? [:]
-        addToIndex(entries.enumerated().map { IndexRow(index: first + UInt64($0.offset), entry: $0.element, held: held) })
+        addToIndex(entries.enumerated().map { IndexUpdate(index: first + UInt64($0.offset), entry: $0.element, held: held) })
         if log.size - (log.checkpoints.last?.size ?? 0) >= Self.checkpointEntries { storeCheckpointIfPossible() }
     }
 
     /// A failure costs nothing that is not in the log: the rows follow at the next tick, or at the next start.
-    private func addToIndex(_ rows: [IndexRow]) {
+    private func addToIndex(_ rows: [IndexUpdate]) {
         guard !isIndexBehind else { return }
         do {
             try index.append(rows, reaching: JournalIndex.Extent(log: log.log, size: log.size, root: log.root))
@@ -196,7 +202,7 @@ final class JournalWriter {
         while next < log.size {
             let end = min(log.size, next + 1_000)
             let rows = try log.lines(next..<end).enumerated().map { offset, line in
-                IndexRow(index: next + UInt64(offset), line: line, held: held)
+                IndexUpdate(index: next + UInt64(offset), line: line, held: held)
             }
             try index.append(rows, reaching: JournalIndex.Extent(log: log.log, size: end, root: try log.root(at: end)))
             next = end

@@ -62,7 +62,9 @@ extension SegmentRecovery {
         let record = found.record(target)
         let span = StreamTimeline.Span(record)
         var bodies: [EntryBody] = []
-        if let gap = try timeline.gap(before: span, with: others, cause: gapCause, detail: "what was noted of this time was lost when the recorder stopped") {
+        // Imported footage has a clock of its own: it says nothing of the recorder's time.
+        let isImported = record.bootID.hasPrefix(ImportRecord.bootPrefix)
+        if !isImported, let gap = try timeline.gap(before: span, with: others, cause: gapCause, detail: "what was noted of this time was lost when the recorder stopped") {
             bodies.append(.gap(gap))
             timeline.add(StreamTimeline.Span(gap))
         }
@@ -71,7 +73,7 @@ extension SegmentRecovery {
         }
         bodies.append(.segment(record))
         try writer.append(bodies)
-        timeline.add(span)
+        if !isImported { timeline.add(span) }
         writer.logger.notice(
             "a segment was recovered",
             metadata: ["segment": "\(target)", "kept_bytes": "\(found.keptBytes)", "lost_bytes": "\(found.lostBytes)"])

@@ -7,6 +7,7 @@ import SystemPackage
 /// Seals and logs what a cut, or a refused delivery, left in the stream folders. Every step may be cut again: the next
 /// start repeats it.
 ///
+/// - A file that the log says was given up is unlinked.
 /// - A sealed file without an entry gets its entry.
 /// - An open file is cut to the longest prefix that its side file proves, synced, renamed, and logged (`recovered`,
 ///   `segment`). Where an open file before it came to nothing it takes that one's number, so that none is missing.
@@ -28,8 +29,9 @@ struct SegmentRecovery {
         }
     }
 
-    private func recover(_ listing: StreamListing, next: UInt64) throws {
-        let stream = listing.stream
+    private func recover(_ found: StreamListing, next: UInt64) throws {
+        let stream = found.stream
+        let listing = try withoutRemoved(found)
         for name in listing.foreign where name.hasSuffix(".new") { try storage.remove(files.directory(of: stream).appending(name)) }
         let logged = listing.sealed.isEmpty ? SequenceRanges() : try writer.index.sequences(of: stream)
         var timeline = try StreamTimeline(stream: stream, writer: writer)
@@ -57,6 +59,18 @@ struct SegmentRecovery {
             next += 1
         }
         try removeOrphans(try files.list(stream, storage), kept)
+    }
+
+    /// Finishes what a cut left of a removal whose entry is in the log.
+    private func withoutRemoved(_ found: StreamListing) throws -> StreamListing {
+        guard let removed = writer.removed[found.stream] else { return found }
+        var listing = found
+        let left = Set(found.sealed + found.side).filter { removed.contains($0) && !found.open.contains($0) }
+        guard !left.isEmpty else { return found }
+        try Retention.unlink(left.sorted().map { SegmentID(stream: found.stream, sequence: $0) }, files, storage)
+        listing.sealed.removeAll { left.contains($0) }
+        listing.side.removeAll { left.contains($0) }
+        return listing
     }
 
     /// Side files without their footage hold none.

@@ -10,12 +10,21 @@ struct StatementFile: Codable, Hashable, Sendable {
     /// Ranges by stream, both as text.
     var held: [String: SequenceRanges]
     var logSize: UInt64
+    /// Over the rest, so that a flipped bit licenses nothing.
+    var sum: ContentHash?
 
     init(_ statement: JournalStatement, log: LogID) {
         self.log = log
         encoded = Data(statement.encoded)
         held = Dictionary(uniqueKeysWithValues: statement.held.map { ($0.key.description, $0.value) })
         logSize = statement.logSize
+        sum = try? ownSum()
+    }
+
+    private func ownSum() throws -> ContentHash {
+        var plain = self
+        plain.sum = nil
+        return ContentHash.sha256(try encodeSorted(plain))
     }
 
     var statement: JournalStatement {
@@ -28,10 +37,21 @@ struct StatementFile: Codable, Hashable, Sendable {
     /// Nil when there is none, when it is of another log, or when it cannot be read: a statement is only a licence,
     /// and the hub repeats it.
     static func read(_ files: JournalFiles, log: LogID, _ storage: any StorageIO) throws -> JournalStatement? {
-        guard try storage.size(files.statement) != nil,
-            let stored = try? JSONDecoder().decode(StatementFile.self, from: Data(try storage.read(files.statement))), stored.log == log
-        else { return nil }
+        guard case .whole(let stored) = try load(files, storage), stored.log == log else { return nil }
         return stored.statement
+    }
+
+    enum Content {
+        case none, damaged
+        case whole(StatementFile)
+    }
+
+    static func load(_ files: JournalFiles, _ storage: any StorageIO) throws -> Content {
+        guard try storage.size(files.statement) != nil else { return .none }
+        guard let bytes = try? storage.read(files.statement), let stored = try? JSONDecoder().decode(StatementFile.self, from: Data(bytes)),
+            try stored.sum == stored.ownSum()
+        else { return .damaged }
+        return .whole(stored)
     }
 
     func write(_ files: JournalFiles, _ storage: any StorageIO) throws {

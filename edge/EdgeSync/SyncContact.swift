@@ -40,6 +40,7 @@ struct SyncContact: Sendable {
     let limits: NodeSyncMachine.Limits
     let nowMilliseconds: @Sendable () -> Int64
     let progress: @Sendable (@Sendable (inout SyncProgress) -> Void) -> Void
+    let hubTime: @Sendable (HubTime) -> Void
     let logger: Logger
 
     func run(on connection: HubConnection, mode: Mode, changes: AsyncStream<Void>) async throws {
@@ -81,15 +82,20 @@ struct SyncContact: Sendable {
                 holdings: try await source.holdings(), backlog: try await source.backlog(), statementLogSize: held?.logSize, statementGeneration: held?.generation)
         }
         let reply: HelloReply
+        let message = try await request(sessions.next())
+        let sent = nowMilliseconds()
         do {
-            reply = try await connection.call(SyncRoutes.hello, try await request(sessions.next()), reply: HelloReply.self)
+            reply = try await connection.call(SyncRoutes.hello, message, reply: HelloReply.self)
         } catch SyncError.refused(let problem) where problem.status == 409 {
             // The hub has seen a higher session: a clock that went back. The next contact begins above it.
             if let known = problem.field.flatMap({ UInt64($0) }) { sessions.raise(above: known) }
             throw SyncError.refused(problem)
         }
+        let received = nowMilliseconds()
         let root = try await source.root(at: reply.logSize)
         try machine.helloAnswered(reply) { _ in root }
+        // Only now: the pinned connection says who answered, and its statement that it is about this node and log.
+        hubTime(HubTime(hubUnixMilliseconds: reply.hubUnixMilliseconds, sentBootMilliseconds: sent, receivedBootMilliseconds: received))
         try await keepStatement(of: machine)
     }
 

@@ -13,11 +13,12 @@ package final class SyncService: Sendable {
 
     /// - Parameters:
     ///   - changes: a new stream of "something was sealed" for each contact
-    ///   - nowMilliseconds: a clock that only rises
+    ///   - nowMilliseconds: the boot clock, or any that only rises
+    ///   - hubTime: told the hub's clock at each hello
     package init(
         endpoint: HubEndpoint, identity: IdentityKey, source: any SyncSource, sessions: SessionCounter, timeouts: SyncTimeouts = SyncTimeouts(),
         limits: NodeSyncMachine.Limits = .init(), changes: @escaping @Sendable () -> AsyncStream<Void>,
-        nowMilliseconds: @escaping @Sendable () -> Int64, logger: Logger
+        nowMilliseconds: @escaping @Sendable () -> Int64, hubTime: @escaping @Sendable (HubTime) -> Void = { _ in }, logger: Logger
     ) throws {
         guard let hubKey = NoteKey(text: endpoint.hubKey) else { throw SyncFault.foreignStatement }
         self.identity = identity
@@ -26,7 +27,7 @@ package final class SyncService: Sendable {
         progressBox = box
         contact = SyncContact(
             endpoint: endpoint, hubKey: hubKey, node: identity.nodeID, source: source, sessions: sessions, timeouts: timeouts, limits: limits,
-            nowMilliseconds: nowMilliseconds, progress: { box.update($0) }, logger: logger)
+            nowMilliseconds: nowMilliseconds, progress: { box.update($0) }, hubTime: hubTime, logger: logger)
     }
 
     private let progressBox: ProgressBox

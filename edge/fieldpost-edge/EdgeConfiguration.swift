@@ -13,6 +13,9 @@ struct EdgeConfiguration: Sendable, Hashable {
     var segmentSeconds: Int
     /// In the file's order, ids unique.
     var cameras: [Camera]
+    var storage: Storage
+    /// Where others may post events; nil when they may not, which is the default.
+    var listener: Listener?
     var hub: Hub
     var sync: Sync
     var log: Log
@@ -29,6 +32,7 @@ struct EdgeConfiguration: Sendable, Hashable {
         /// Why sound is recorded; nil when it is not, which is the default.
         var audioReason: String?
         var segmentSeconds: Int
+        var events: Events
 
         /// The whole address for the library that connects, with the password from its file; never for a log.
         /// - Throws: `ServiceSupportError` when the password file cannot be read or is empty.

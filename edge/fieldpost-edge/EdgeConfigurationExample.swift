@@ -27,6 +27,24 @@ extension EdgeConfiguration {
 
         """ + cameras.enumerated().map { camera($0.element, isFirst: $0.offset == 0) }.joined() + """
 
+        storage:
+          # Free space in MiB that footage never takes: the log lives on it. Default: 5 % of the disk and 256 MiB, at most a tenth of it.
+          # reserve_mebibytes: 2048
+          # Footage is given up (forwarded first, then the oldest) when less than this is free above the reserve. Default 2 % of the disk.
+          # low_mebibytes: 4096
+          # Until this much is free above the reserve. Default 3 % of the disk.
+          # high_mebibytes: 6144
+          # Footage older than this goes, forwarded or not. Default: kept while there is space; 1 to 36500.
+          # keep_days: 30
+          # Refuse to run unless data_directory is on another disk than the system. Default false; true or false.
+          require_mount: false
+
+        events:
+          # Take events by HTTP (POST /events/CAMERA) at this address and port, with the token in token_file. Default: nobody may.
+          # listen: "127.0.0.1:8620"
+          # File whose first line is the token, at least 16 bytes; posters send it as bearer token or as password. An absolute path.
+          # token_file: "/etc/fieldpost/events.token"
+
         hub:
           # Send to a hub once this node is enrolled (fieldpost-edge enrol TOKEN). Default true; true or false.
           enabled: true
@@ -57,14 +75,17 @@ extension EdgeConfiguration {
         let lead = """
               # Name of the camera, once per node. Required; 1 to 32 of a-z 0-9 _ -, beginning with a letter or digit.
             - id: \(quoted(camera.id))
-              # Address. Required; rtsp://, rtsps://, http://, https:// with a host, file:/path, or test:pattern for a built-in picture.
+              # Address. Required; rtsp://, rtsps://, rtmp://, rtmps://, http://, https:// with a host; file:/path; test:pattern for a
+              # built-in picture; srt://HOST:PORT to call a camera, with ?mode=listener to be called (streamid=… if it asks);
+              # udp://IP:PORT or rtp://IP:PORT for a transport stream, where IP is 0.0.0.0, this machine's, or a multicast group
+              # (?localaddr=IP for the network card, ?sources=IP,IP for whom to trust).
               url: \(quoted(camera.url))
 
             """
         let optional = """
               # User name, unless the address has one. Optional; 1 to 128 bytes.
               # username: "viewer"
-              # File whose first line is the password, unless the address has one. Optional; an absolute path.
+              # File whose first line is the password (SRT: passphrase), unless the address has one. Optional; an absolute path.
               # password_file: "/etc/fieldpost/camera.password"
               # How RTSP packets come. Default tcp; tcp or udp.
               # transport: tcp
@@ -72,6 +93,21 @@ extension EdgeConfiguration {
               # audio: off
               # This camera's own segment length in seconds. Default: segment_seconds above; 2 to 600.
               # segment_seconds: 10
+              # What is kept. Default continuous; continuous, events or schedule.
+              # mode: continuous
+              # Hours for mode schedule, at a fixed distance from UTC (daylight saving moves nothing), and what is kept outside of
+              # them: nothing or events. Without a set clock everything is kept.
+              # schedule: {hours: ["mon-fri 07:00-19:00", "sat,sun 22:00-06:00"], utc_offset: "+01:00", outside: nothing}
+              # Footage kept from before an event. Default 5; 0 to 30.
+              # pre_roll_seconds: 5
+              # Footage kept after an event's last activity. Default 10; 0 to 600.
+              # post_roll_seconds: 10
+              # Motion raises events. Default off. Where packet sizes do not tell, key frames are decoded in this process: the
+              # camera's video is then read by libavcodec, unconfined; leave it off for cameras that you do not trust.
+              # threshold 1 to 100 (default 20), minimum_area_percent of a zone (default 1), cool_down_seconds 1 to 300 (default 5).
+              # motion: {enabled: true, threshold: 20, minimum_area_percent: 1, cool_down_seconds: 5, zones: [{name: "road", x: 0, y: 40, width: 100, height: 60}]}
+              # Fetch the events of an ONVIF camera. Default: none.
+              # onvif_events: {address: "10.0.0.5", username: "viewer", password_file: "/etc/fieldpost/camera.password"}
 
             """
         let text = isFirst ? lead + optional : "  - id: \(quoted(camera.id))\n    url: \(quoted(camera.url))\n"

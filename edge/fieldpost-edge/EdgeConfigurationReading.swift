@@ -8,6 +8,9 @@ extension EdgeConfiguration {
         let dataDirectory = root.required("data_directory", .absolutePath)
         let site = root.optional("site", .text(1...200))
         let segmentSeconds = root.optional("segment_seconds", .integer(segmentSecondsRange, unit: "seconds")) ?? 60
+        let storage = root.section("storage", Storage.read)
+        let listener = root.section("events", Listener.read)
+        let listens = listener.map { $0 != nil } ?? true
         let hub = root.section("hub") { Hub(isEnabled: $0.optional("enabled", .boolean) ?? true) }
         let sync = root.section("sync", Sync.read)
         let log = root.section("log", Log.read)
@@ -17,7 +20,7 @@ extension EdgeConfiguration {
         var lines: [CameraID: String] = [:]
         let cameras = root.list("cameras", 1...camerasMax) { item in
             item.mapping { section -> Camera? in
-                let camera = Camera.read(section, segmentSeconds: segmentSeconds)
+                let camera = Camera.read(section, segmentSeconds: segmentSeconds, listens: listens)
                 // Also an item that is refused for another reason occupies its id.
                 if let id = section.optional("id", .cameraID) {
                     if let first = lines[id] { section.refuse("id", "camera id \(id) is already used by \(first); each id may be used once") }
@@ -26,9 +29,9 @@ extension EdgeConfiguration {
                 return camera
             }
         }
-        guard let dataDirectory, let hub, let sync, let log, let metrics else { return nil }
+        guard let dataDirectory, let storage, let listener, let hub, let sync, let log, let metrics else { return nil }
         return EdgeConfiguration(
-            dataDirectory: dataDirectory, site: site, segmentSeconds: segmentSeconds, cameras: cameras, hub: hub, sync: sync, log: log,
+            dataDirectory: dataDirectory, site: site, segmentSeconds: segmentSeconds, cameras: cameras, storage: storage, listener: listener, hub: hub, sync: sync, log: log,
             metrics: metrics, version: version)
     }
 }
@@ -51,27 +54,30 @@ extension EdgeConfiguration.Log {
 extension EdgeConfiguration.Camera {
     private enum AudioWord: String, CaseIterable { case off }
 
-    static func read(_ section: StrictMapping, segmentSeconds: Int) -> Self? {
+    static func read(_ section: StrictMapping, segmentSeconds: Int, listens: Bool) -> Self? {
         let id = section.required("id", .cameraID)
         var source = section.required("url", .explained(CameraSource.expectation) { text throws(ServiceSupportError) in try CameraSource(text) })
         let transport = section.optional("transport", .choice) ?? Transport.tcp
         let ownSegmentSeconds = section.optional("segment_seconds", .integer(EdgeConfiguration.segmentSecondsRange, unit: "seconds"))
         let audioReason = readAudio(section)
+        let events = Events.read(section, listens: listens)
         let userName = section.optional("username", .text(1...128))
         let passwordFile = section.optional("password_file", .absolutePath)
         if let found = source {
-            if section.has("username") || section.has("password_file"), !found.scheme.isNetwork {
+            if section.has("username") || section.has("password_file"), !found.scheme.takesPassword {
                 section.refuse(section.has("username") ? "username" : "password_file", "a \(found.scheme.rawValue) source takes no user name or password")
+            } else if section.has("username"), !found.scheme.takesUser {
+                section.refuse("username", "an srt source takes no user name; password_file alone holds its passphrase")
             }
             if userName != nil, found.userName != nil { section.refuse("username", "the url already has a user name; give it in one place") }
             if passwordFile != nil, found.hasPassword { section.refuse("password_file", "the url already has a password; give it in one place") }
-            if passwordFile != nil, userName == nil, found.userName == nil, !section.has("username") {
+            if passwordFile != nil, userName == nil, found.userName == nil, !section.has("username"), found.scheme.takesUser {
                 section.refuse("password_file", "a password needs a user name; add username")
             }
             source = found.signedIn(as: userName, passwordFile: passwordFile)
         }
-        guard let id, let source else { return nil }
-        return Self(id: id, source: source, transport: transport, audioReason: audioReason, segmentSeconds: ownSegmentSeconds ?? segmentSeconds)
+        guard let id, let source, let events else { return nil }
+        return Self(id: id, source: source, transport: transport, audioReason: audioReason, segmentSeconds: ownSegmentSeconds ?? segmentSeconds, events: events)
     }
 
     /// `audio: off`, or a section with the reason: recording speech is a decision that somebody has to own.

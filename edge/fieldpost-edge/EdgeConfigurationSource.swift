@@ -1,3 +1,4 @@
+import EdgeCapture
 import RecordingModel
 import ServiceSupport
 
@@ -5,10 +6,14 @@ import ServiceSupport
 /// `connectionURL`.
 struct CameraSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     enum Scheme: String, Sendable, CaseIterable {
-        case rtsp, rtsps, http, https, file, test
+        case rtsp, rtsps, rtmp, rtmps, srt, udp, rtp, http, https, file, test
         var isNetwork: Bool { self != .file && self != .test }
+        /// SRT has one passphrase and no user name; who sends datagrams is asked for neither.
+        var takesUser: Bool { takesPassword && self != .srt }
+        var takesPassword: Bool { isNetwork && self != .udp && self != .rtp }
     }
-    static let expectation = "a camera's address: rtsp://, rtsps://, http:// or https:// with a host, file:/path, or test:pattern"
+    static let expectation =
+        "a camera's address: rtsp://, rtsps://, rtmp://, rtmps://, http:// or https:// with a host, srt://, udp:// or rtp:// with host and port, file:/path, or test:pattern"
 
     let scheme: Scheme
     /// From the address or the key `username`, not percent-encoded.
@@ -20,7 +25,8 @@ struct CameraSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStr
     /// What follows the user, or the scheme where there is none: `host:port/path?query`.
     private let rest: String
 
-    var hasPassword: Bool { encodedPassword != nil }
+    var hasPassword: Bool { encodedPassword != nil || hasPassphrase }
+    private let hasPassphrase: Bool
 
     /// - Throws: what is wrong with the address, without repeating any of it.
     init(_ text: String) throws(ServiceSupportError) {
@@ -36,7 +42,7 @@ struct CameraSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStr
         guard scheme.isNetwork else {
             if scheme == .file, rest.hasPrefix("//") { rest = rest.dropFirst(2) }
             if scheme == .file, !rest.hasPrefix("/") || rest.count < 2 { throw ServiceSupportError("a file address needs an absolute path") }
-            (self.rest, encodedUserName, encodedPassword) = (String(rest), nil, nil)
+            (self.rest, encodedUserName, encodedPassword, hasPassphrase) = (String(rest), nil, nil, false)
             return
         }
         guard rest.hasPrefix("//") else { throw ServiceSupportError("the scheme is not followed by //") }
@@ -51,6 +57,14 @@ struct CameraSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStr
             rest = rest[host.startIndex...]
         }
         try Self.checkHost(host)
+        var options: AddressOptions?
+        if !scheme.takesUser {
+            guard user == nil else { throw ServiceSupportError("\(scheme.rawValue):// takes no user name or password") }
+            switch AddressOptions.parse("\(scheme.rawValue)://\(rest)") {
+            case .success(let parsed): options = parsed
+            case .failure(let problem): throw ServiceSupportError(problem.sentence)
+            }
+        }
         if let user {
             // Libraries disagree about a bare `@` here; one reading would send the password to a stranger's host.
             guard !user.name.isEmpty, !user.name.contains("@"), user.password?.contains("@") != true,
@@ -59,6 +73,7 @@ struct CameraSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStr
             }
             userName = decoded
         }
+        hasPassphrase = options?.passphrase != nil
         encodedUserName = user?.name
         encodedPassword = user?.password
         self.rest = String(rest)
@@ -95,14 +110,15 @@ struct CameraSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStr
     /// - Throws: what `readFile` throws, or a sentence when the file holds no password.
     func connectionURL(readFile: (String) throws -> String) throws -> String {
         guard scheme.isNetwork else { return "\(scheme.rawValue):\(rest)" }
+        let password = try passwordFile.map { path in
+            let password = try readFile(path).split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
+            guard !password.isEmpty else { throw ServiceSupportError("\(path) holds no password") }
+            return PercentCoding.encode(password)
+        }
+        if scheme == .srt, let password { return "srt://\(rest)\(rest.contains("?") ? "&" : "?")passphrase=\(password)" }
         guard let userName else { return "\(scheme.rawValue)://\(rest)" }
         var credentials = encodedUserName ?? PercentCoding.encode(userName)
-        if let encodedPassword { credentials += ":" + encodedPassword }
-        if let passwordFile {
-            let password = try readFile(passwordFile).split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
-            guard !password.isEmpty else { throw ServiceSupportError("\(passwordFile) holds no password") }
-            credentials += ":" + PercentCoding.encode(password)
-        }
+        if let password = encodedPassword ?? password { credentials += ":" + password }
         return "\(scheme.rawValue)://\(credentials)@\(rest)"
     }
 
@@ -115,31 +131,4 @@ struct CameraSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStr
     var debugDescription: String { description }
     // Without it `dump` and string interpolation of an enclosing value would show the stored password.
     var customMirror: Mirror { Mirror(self, children: ["address": description]) }
-}
-
-enum PercentCoding {
-    /// Everything but RFC 3986's unreserved characters becomes `%XX`.
-    static func encode(_ text: String) -> String {
-        text.utf8.map { byte in
-            let scalar = Unicode.Scalar(byte)
-            let isUnreserved = byte < 0x80 && (scalar.properties.isAlphabetic || (0x30...0x39).contains(byte) || "-._~".utf8.contains(byte))
-            return isUnreserved ? String(scalar) : "%" + Hex.encode([byte]).uppercased()
-        }.joined()
-    }
-
-    /// Nil for a `%` without two hex digits, for what is no UTF-8, and for control characters.
-    static func decode(_ text: String) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard rest.count >= 2, let value = Hex.decode(String(decoding: rest.prefix(2), as: UTF8.self).lowercased()), value[0] >= 0x20 else { return nil }
-            bytes += value
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
-    }
 }

@@ -7,61 +7,6 @@ import RecordingModel
 import ServiceSupport
 import StorageIO
 
-struct StatusCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "status", abstract: "What the node records, holds and has still to send.")
-
-    @OptionGroup var options: EdgeOptions
-    @Flag(help: "Print JSON.") var json = false
-
-    private struct Answer: Encodable {
-        var node: NodeID
-        var log: LogID
-        var log_size: UInt64
-        var recording: Bool
-        var segments_sealed: Int
-        var bytes: Int64
-        var backlog: Backlog
-        var newest_unix_milliseconds: [String: Int64]
-        var disk_available_bytes: Int64?
-        var hub: String?
-        var statement_log_size: UInt64?
-        var running: RunningStatus?
-    }
-
-    func run() async throws {
-        let folder = NodeFolder(try options.read())
-        let reader = try folder.reader()
-        let status = try reader.status()
-        let running = reader.isRecording ? try readRunning(folder) : nil
-        let answer = Answer(
-            node: status.node, log: status.log, log_size: status.logSize, recording: reader.isRecording, segments_sealed: status.segments, bytes: status.bytes,
-            backlog: status.backlog, newest_unix_milliseconds: status.newest.reduce(into: [:]) { $0[$1.key.description] = $1.value.endUnixMilliseconds },
-            disk_available_bytes: status.space?.availableBytes, hub: try folder.hub()?.name, statement_log_size: try reader.latestStatement()?.logSize,
-            running: running)
-        if json { return printLine(try fieldpost_edge.json(answer)) }
-        printLine("node \(status.node.keyHash.fingerprint), log \(status.log), \(status.logSize) entries; \(answer.recording ? "recording" : "not recording")")
-        printLine("sealed: \(status.segments) segments, \(status.bytes) bytes; free on disk: \(answer.disk_available_bytes.map(String.init) ?? "unknown") bytes")
-        if let hub = answer.hub {
-            printLine("hub knows this node as '\(hub)'; still to send: \(status.backlog.segments) segments, \(status.backlog.bytes) bytes, \(status.backlog.durationMilliseconds / 1000) s")
-        } else {
-            printLine("no hub joined; \(status.backlog.segments) segments are only here")
-        }
-        var table = OutputTable(["camera", "state", OutputTable.Column("packets", .right), OutputTable.Column("drops", .right), "last error"])
-        for camera in running?.cameras ?? [] {
-            table.add([camera.camera.description, camera.state.rawValue, "\(camera.packets)", "\(camera.drops)", camera.lastError ?? ""])
-        }
-        if !table.isEmpty { printLine(table.text()) }
-        if let sync = running?.sync {
-            printLine("link: \(sync.isConnected ? "in contact" : "not in contact")\(sync.lastError.map { ", last error: \($0)" } ?? ""); sent \(sync.segmentsSent) segments since start")
-        }
-    }
-
-    private func readRunning(_ folder: NodeFolder) throws -> RunningStatus? {
-        guard try folder.storage.size(folder.statusFile) != nil else { return nil }
-        return try? JSONDecoder().decode(RunningStatus.self, from: Data(folder.storage.read(folder.statusFile)))
-    }
-}
-
 struct ListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "ls", abstract: "Lists segments and gaps.")
 
@@ -75,6 +20,10 @@ struct ListCommand: AsyncParsableCommand {
         var kind: String
         var start: String
         var end: String
+        /// Where the node first thought that it was, if a later clock fix moved it.
+        var recorded_start: String?
+        var time_corrected: Bool
+        var clock_source: ClockSource
         var start_unix_milliseconds: Int64
         var duration_milliseconds: Int64
         var sequence: UInt64?
@@ -85,12 +34,12 @@ struct ListCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let reader = try NodeFolder(try options.read()).reader()
+        let reader = try NodeFolder(options.read()).reader()
         let stream = try camera.map { name in
             guard let id = CameraID(name) else { throw CommandError("'\(name)' is no camera; a camera is \(CameraID.expectation)") }
             return StreamID(camera: id, kind: .main)
         }
-        let lines = try reader.segments(of: stream, includingGaps: true, limit: limit).map(line)
+        let lines = try reader.segments(of: stream, including: [.gaps], limit: limit).map(line)
         if json {
             for line in lines { printLine(try fieldpost_edge.json(line)) }
             return
@@ -98,22 +47,25 @@ struct ListCommand: AsyncParsableCommand {
         var table = OutputTable(["stream", "what", "start", OutputTable.Column("seconds", .right), OutputTable.Column("seq", .right), OutputTable.Column("bytes", .right), "where", "reason"])
         for line in lines {
             table.add([
-                line.stream.description, line.kind, line.start, "\(Double(line.duration_milliseconds) / 1000)", line.sequence.map(String.init) ?? "",
+                line.stream.description, line.kind, line.start + (line.time_corrected ? " *" : ""), "\(Double(line.duration_milliseconds) / 1000)", line.sequence.map(String.init) ?? "",
                 line.bytes.map(String.init) ?? "", line.on_hub.map { $0 ? "hub and node" : "node" } ?? "", line.reason ?? "",
             ])
         }
         printLine(table.text())
+        if lines.contains(where: \.time_corrected) { printLine("* corrected by a later clock fix; --json has the time as it was recorded") }
     }
 
     private func line(_ row: JournalRow) -> Line {
         var line = Line(
             stream: row.stream, kind: "gap", start: UTCTimestamp.text(unixMilliseconds: row.startUnixMilliseconds), end: UTCTimestamp.text(unixMilliseconds: row.endUnixMilliseconds),
-            start_unix_milliseconds: row.startUnixMilliseconds, duration_milliseconds: row.endUnixMilliseconds - row.startUnixMilliseconds)
+            recorded_start: row.isTimeCorrected ? UTCTimestamp.text(unixMilliseconds: row.recordedStartUnixMilliseconds) : nil,
+            time_corrected: row.isTimeCorrected, clock_source: row.source, start_unix_milliseconds: row.startUnixMilliseconds, duration_milliseconds: row.endUnixMilliseconds - row.startUnixMilliseconds)
         switch row.kind {
         case .segment(let sequence, let run, let bytes, let end, let isHeld):
             line.kind = "segment"
             (line.sequence, line.run, line.bytes, line.on_hub, line.reason) = (sequence, run, bytes, isHeld, end?.rawValue)
         case .gap(let cause): line.reason = cause?.rawValue
+        case .event(let source, let label): line.reason = "\(source?.rawValue ?? "event") \(label)"
         }
         return line
     }
@@ -137,7 +89,7 @@ struct CheckCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let report = try NodeFolder(try options.read()).reader().check(deep: deep)
+        let report = try NodeFolder(options.read()).reader().check(deep: deep)
         let answer = Answer(
             ok: report.isClean, entries: report.verdict.entries, entries_under_checkpoint: report.verdict.covered, segments: report.segments, bytes: report.bytes,
             findings: report.findings.map(\.description))

@@ -67,7 +67,7 @@ struct JournalSource: SyncSource {
 
     func holdings() async throws -> [StreamHoldings] {
         try await run { journal in
-            try journal.status().newest.map { StreamHoldings(stream: $0.key, sequences: SequenceRanges([])).filled(to: $0.value.sequence) }.sorted { $0.stream < $1.stream }
+            try journal.holdings().map { StreamHoldings(stream: $0.key, sequences: $0.value) }.sorted { $0.stream < $1.stream }
         }
     }
 
@@ -81,7 +81,7 @@ struct JournalSource: SyncSource {
             let status = try journal.status()
             return NodeStatus(
                 software: softwareVersion, site: site, bootID: bootID, uptimeMilliseconds: now.bootMilliseconds, clock: now.wall,
-                disk: status.space.map { .init(totalBytes: $0.totalBytes, availableBytes: $0.availableBytes) }, cameras: status.cameras)
+                disk: status.space.map { .init(totalBytes: $0.totalBytes, availableBytes: $0.availableBytes, problem: status.diskProblem) }, cameras: status.cameras)
         }
     }
 
@@ -89,15 +89,6 @@ struct JournalSource: SyncSource {
         try await run { journal in
             try journal.recordStatement(Array(json(signed).utf8), held: statement.heldByStream, logSize: statement.logSize)
         }
-    }
-}
-
-extension StreamHoldings {
-    /// Sequences are gapless, and nothing is evicted yet: a node holds everything up to its newest.
-    fileprivate func filled(to last: UInt64) -> StreamHoldings {
-        var copy = self
-        copy.sequences.insert(0...last)
-        return copy
     }
 }
 

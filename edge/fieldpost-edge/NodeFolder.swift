@@ -12,13 +12,42 @@ import SystemPackage
 /// The node's data directory as the commands see it: the identity key, the hub it has joined, the journal.
 struct NodeFolder: Sendable {
     let root: FilePath
-    let storage = RealStorage()
+    let storage: RealStorage
+    private let isMountRequired: Bool
 
-    init(_ configuration: EdgeConfiguration) { root = FilePath(configuration.dataDirectory) }
+    /// - Parameter anchored: looks everything up from the folder as it is now, so that nothing is ever written to the
+    ///   disk below when the folder's own one is unmounted. A recorder does so.
+    init(_ configuration: EdgeConfiguration, anchored: Bool = false) throws {
+        root = FilePath(configuration.dataDirectory)
+        isMountRequired = configuration.storage.isMountRequired
+        if anchored { try Self.requireMount(root, isMountRequired) }
+        storage = anchored ? try RealStorage(anchoredAt: root) : RealStorage()
+    }
+
+    /// Whether somebody has made this folder a node's data directory. An empty folder may be the mount point of a disk
+    /// that did not come up, so only `init` and `enrol` make one of it.
+    var isPrepared: Bool { (try? storage.size(keys.appending("identity.crt"))) ?? nil != nil }
+
+    /// Makes the folder a data directory, with the node's lasting key; once made it stays as it is.
+    func prepare() throws {
+        try Self.requireMount(root, isMountRequired)
+        try storage.makeDirectory(root)
+        try Journal.prepare(dataDirectory: root, storage: storage) { try identity().nodeID }
+    }
+
+    func requirePrepared(configFile: String) throws {
+        guard !isPrepared else { return }
+        throw CommandError(
+            "\(root) is not a data directory: if it lies on a disk of its own, mount that; for a new node prepare it with: fieldpost-edge init --prepare --config \(configFile)")
+    }
+
+    private static func requireMount(_ root: FilePath, _ isRequired: Bool) throws {
+        guard isRequired, try !MountPoint.isOnOwnDisk(root) else { return }
+        throw CommandError("\(root) is on the system's own disk, and storage.require_mount asks for another: mount the disk")
+    }
 
     private var keys: FilePath { root.appending("keys") }
     var segments: FilePath { root.appending("segments") }
-    var statusFile: FilePath { root.appending("status.json") }
 
     /// The node's lasting key; made at first use.
     func identity() throws -> IdentityKey {
@@ -46,11 +75,13 @@ struct NodeFolder: Sendable {
         try storage.replace(keys.appending("hub.json"), with: Array(json(endpoint).utf8))
     }
 
-    func openJournal(_ configuration: EdgeConfiguration, identity: IdentityKey, clocks: any Clocks, logger: Logger) throws -> Journal {
+    func openJournal(
+        _ configuration: EdgeConfiguration, identity: IdentityKey, clocks: any Clocks, interruption: Journal.Interruption? = nil, logger: Logger
+    ) throws -> Journal {
         try Journal(
             options: Journal.Options(
                 dataDirectory: root, node: identity.nodeID, software: softwareVersion, configVersion: configuration.version,
-                cameras: configuration.cameras.map(\.id)),
+                cameras: configuration.cameras.map(\.id), limits: configuration.storage.limits, interruption: interruption),
             storage: storage, clocks: clocks, randomness: SystemRandomNumberGenerator(),
             attest: { key in
                 KeyRecord.Attestation(identityKey: Data(identity.publicKeyDER), signature: Data(try identity.sign(KeyRecord.attestedBytes(key: key))))
@@ -73,6 +104,7 @@ extension EdgeConfiguration {
         try SyncService(
             endpoint: endpoint, identity: identity, source: JournalSource(journal: journal, clocks: clocks, site: site),
             sessions: SessionCounter(startingAt: UInt64(max(0, clocks.now().wall.unixMilliseconds))), timeouts: timeouts,
-            changes: { journal.changes }, nowMilliseconds: { clocks.now().bootMilliseconds }, logger: Logger(label: "sync"))
+            changes: { journal.changes }, nowMilliseconds: { clocks.now().bootMilliseconds },
+            hubTime: { (clocks as? NodeClocks)?.learn($0) }, logger: Logger(label: "sync"))
     }
 }

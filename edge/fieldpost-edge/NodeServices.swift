@@ -60,19 +60,10 @@ struct SyncRunner: Service {
     }
 }
 
-/// What a running recorder tells `fieldpost-edge status`, in `status.json`.
-struct RunningStatus: Codable, Hashable, Sendable {
-    var writtenUnixMilliseconds: Int64
-    var cameras: [CameraHealth]
-    var sync: SyncProgress?
-    /// Prometheus text.
-    var metrics: String
-}
-
 /// Writes the figures of the running process to a file, and ends the process when the journal can no longer record:
 /// started again, it recovers.
 struct StatusService: Service {
-    let folder: NodeFolder
+    let file: StatusFile
     let journal: Journal
     let sync: SyncService?
     let clocks: any Clocks
@@ -92,8 +83,8 @@ struct StatusService: Service {
     }
 
     private func report() throws {
+        if let failure = journal.failure { throw failure }
         let status = try journal.status()
-        if let failure = status.failure { throw CommandError("recording stopped: \(failure)") }
         Gauge(label: "fieldpost_edge_segments").record(status.segments)
         Gauge(label: "fieldpost_edge_backlog_bytes").record(status.backlog.bytes)
         if let space = status.space { Gauge(label: "fieldpost_edge_disk_available_bytes").record(space.availableBytes) }
@@ -111,16 +102,9 @@ struct StatusService: Service {
             Gauge(label: "fieldpost_edge_connects", dimensions: dimensions).record(Int64(clamping: camera.connects))
             Gauge(label: "fieldpost_edge_recording", dimensions: dimensions).record(camera.state == .recording ? 1 : 0)
         }
-        write(RunningStatus(writtenUnixMilliseconds: clocks.now().wall.unixMilliseconds, cameras: status.cameras, sync: sync?.progress, metrics: registry.text()))
-    }
-
-    /// Replaced by rename, not synced: after a power cut it means nothing.
-    private func write(_ status: RunningStatus) {
-        let temporary = FilePath(folder.statusFile.string + ".new")
-        guard let text = try? json(status) else { return }
-        try? folder.storage.remove(temporary)
-        guard let file = try? folder.storage.openForAppending(temporary), (try? file.append(Array(text.utf8))) != nil else { return }
-        try? file.close()
-        try? folder.storage.rename(temporary, to: folder.statusFile)
+        file.write(
+            RunningStatus(
+                writtenUnixMilliseconds: clocks.now().wall.unixMilliseconds, problem: status.diskProblem, cameras: status.cameras, sync: sync?.progress,
+                metrics: registry.text()))
     }
 }

@@ -14,10 +14,12 @@ struct InitCommand: AsyncParsableCommand {
     @Option(name: .customLong("camera"), help: "NAME=URL; may be given again.") var cameras: [String] = []
     @Option(help: "Nominal length of a segment, 2 to 600 seconds.") var segmentSeconds = 60
     @Flag(help: "Replace a file that is there.") var force = false
+    @Flag(help: "Only make the data directory that the file names ready for a new node.") var prepare = false
 
     func run() async throws {
         let storage = RealStorage()
         let path = FilePath(file)
+        if prepare { return try prepareDirectory(path, storage) }
         guard try force || storage.size(path) == nil else { throw CommandError("\(file) is there already; edit it, or replace it with --force") }
         let parsed = try cameras.map { text in
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
@@ -32,7 +34,19 @@ struct InitCommand: AsyncParsableCommand {
         // What is written must be accepted: a wrong camera name is refused here, not at the first run.
         _ = try EdgeConfiguration.decode(Array(text.utf8), file: file)
         try storage.replace(path, with: Array(text.utf8))
-        printLine("wrote \(file); edit it, then: fieldpost-edge run --config \(file)")
+        printLine("wrote \(file)")
+        do {
+            try prepareDirectory(path, storage)
+        } catch {
+            printLine("\(error)\nedit \(file), then: fieldpost-edge init --prepare --config \(file)")
+        }
+    }
+
+    /// A data directory is made on purpose, and never by a recorder that finds an empty mount point.
+    private func prepareDirectory(_ path: FilePath, _ storage: RealStorage) throws {
+        let folder = try NodeFolder(try EdgeConfiguration.decode(storage.read(path, limitBytes: 1 << 20), file: file))
+        try folder.prepare()
+        printLine("\(folder.root) is ready for this node; start it with: fieldpost-edge run --config \(file)")
     }
 
     private func workingDirectory() -> String { FileManager.default.currentDirectoryPath }
@@ -52,7 +66,8 @@ struct EnrolCommand: AsyncParsableCommand {
         guard let token = JoinToken(line: line) else {
             throw CommandError("this is no whole join token; it is one line that begins with fieldpost-join-1. and comes from: fieldpost-hub join-token NAME")
         }
-        let folder = NodeFolder(configuration)
+        let folder = try NodeFolder(configuration)
+        try folder.prepare()
         if let joined = try folder.hub(), joined.hub.keyHash != token.hubKeyHash {
             throw CommandError("this node has joined another hub (\(joined.hub.keyHash.fingerprint)); remove \(folder.root)/keys/hub.json to leave it")
         }

@@ -17,7 +17,7 @@ struct SyncCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try options.read()
         ServiceLogging.bootstrap(level: configuration.log.level, format: configuration.log.format)
-        let folder = NodeFolder(configuration)
+        let folder = try NodeFolder(configuration)
         guard let endpoint = try folder.hub() else { throw CommandError("this node has not joined a hub; do so with: fieldpost-edge enrol TOKEN --config \(options.file)") }
         if let reader = try? folder.reader(), reader.isRecording {
             throw CommandError("the recorder is running and syncs by itself; look with: fieldpost-edge status --config \(options.file)")

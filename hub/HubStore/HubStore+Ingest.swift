@@ -55,9 +55,9 @@ extension HubStore {
         try storage.syncDirectory(folder)
 
         try catalogue.write { db in
-            for (offset, entry) in entries.enumerated() {
-                try Self.catalogue(entry, index: batch.start + UInt64(offset), verifier: verifier, json: json, in: db)
-            }
+            var cataloguer = Cataloguer(db, node: verifier.node, log: verifier.log)
+            for (offset, entry) in entries.enumerated() { try cataloguer.add(entry, index: batch.start + UInt64(offset)) }
+            try cataloguer.finish()
             try db.execute(
                 sql: "UPDATE logs SET verifier = ?, entry_bytes = ?, checkpoint_bytes = ? WHERE node = ? AND log = ?",
                 arguments: StatementArguments([try json(verifier), entryBytes, checkpointBytes] + key))
@@ -72,43 +72,6 @@ extension HubStore {
         try file.sync()
         defer { try? file.close() }
         return file.length
-    }
-
-    private static func catalogue(_ entry: LogEntry, index: UInt64, verifier: LogVerifier, json: (SegmentRecord) throws -> String, in db: Database) throws {
-        let key: [any DatabaseValueConvertible] = [verifier.node.description, verifier.log.description]
-        switch entry.body {
-        case .segment(let record):
-            let known = try Row.fetchOne(
-                db, sql: "SELECT sha256 FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ?",
-                arguments: Self.arguments(record.id, verifier.node, verifier.log))
-            // A statement covers sequence numbers: one number for two contents would license deleting what is not here.
-            guard known == nil else { throw Problem(status: 422, title: "A sequence number is used twice.", detail: "\(record.id)", field: "entries") }
-            try db.execute(
-                sql: """
-                    INSERT INTO segments (node, log, camera, kind, sequence, log_index, start_ms, end_ms, bytes, sha256, record)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                    """,
-                arguments: StatementArguments(
-                    key + [
-                        record.stream.camera.description, record.stream.kind.rawValue, Int64(bitPattern: record.sequence), Int64(index),
-                        record.startUnixMilliseconds, record.endUnixMilliseconds, record.bytes, record.sha256.hex, try json(record),
-                    ]))
-            guard record.stream.kind == .main else { break }
-            try db.execute(
-                sql: """
-                    INSERT INTO cameras (node, camera, newest_ms) VALUES (?, ?, ?)
-                    ON CONFLICT DO UPDATE SET newest_ms = MAX(newest_ms, excluded.newest_ms)
-                    """, arguments: [verifier.node.description, record.stream.camera.description, record.endUnixMilliseconds])
-        case .gap(let gap):
-            try db.execute(
-                sql: "INSERT INTO gaps (node, log, log_index, camera, kind, start_ms, end_ms, cause, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                arguments: StatementArguments(
-                    key + [
-                        Int64(index), gap.stream.camera.description, gap.stream.kind.rawValue, gap.startWall.unixMilliseconds, gap.endUnixMilliseconds,
-                        gap.cause.rawValue, gap.detail,
-                    ]))
-        case .boot, .key, .config, .recovered, .clock, .event, .evicted, .released, .imported, .other: break
-        }
     }
 
     // MARK: Segments
@@ -160,8 +123,8 @@ extension HubStore {
             guard db.changesCount == 1 else { return }
             try db.execute(
                 sql: """
-                    UPDATE nodes SET held_segments = held_segments + 1, held_bytes = held_bytes + s.bytes, held_ms = held_ms + s.end_ms - s.start_ms
-                    FROM (SELECT bytes, start_ms, end_ms FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ?) s
+                    UPDATE nodes SET held_segments = held_segments + 1, held_bytes = held_bytes + s.bytes, held_ms = held_ms + s.end_boot_ms - s.start_boot_ms
+                    FROM (SELECT bytes, start_boot_ms, end_boot_ms FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ?) s
                     WHERE id = ?
                     """, arguments: Self.arguments(stored.segment, node, log) + [node.description])
             try db.execute(
@@ -175,7 +138,7 @@ extension HubStore {
         return true
     }
 
-    private static func arguments(_ segment: SegmentID, _ node: NodeID, _ log: LogID) -> StatementArguments {
+    static func arguments(_ segment: SegmentID, _ node: NodeID, _ log: LogID) -> StatementArguments {
         [node.description, log.description, segment.stream.camera.description, segment.stream.kind.rawValue, Int64(bitPattern: segment.sequence)]
     }
 

@@ -90,8 +90,8 @@ extension HubStore {
                 ])
             if try Row.fetchOne(db, sql: "SELECT 1 FROM logs WHERE node = ? AND log = ?", arguments: [node.description, request.log.description]) == nil {
                 try db.execute(
-                    sql: "INSERT INTO logs (node, log, verifier, entry_bytes, checkpoint_bytes) VALUES (?, ?, ?, 0, 0)",
-                    arguments: [node.description, request.log.description, try json(LogVerifier(node: node, log: request.log))])
+                    sql: "INSERT INTO logs (node, log, verifier, entry_bytes, checkpoint_bytes, catalogued) VALUES (?, ?, ?, 0, 0, ?)",
+                    arguments: [node.description, request.log.description, try json(LogVerifier(node: node, log: request.log)), Self.catalogueVersion])
             }
         }
         let verifier = try self.verifier(node, request.log)

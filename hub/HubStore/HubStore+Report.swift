@@ -38,7 +38,7 @@ extension HubStore {
         var report = HubReport()
         let (rows, logs) = try catalogue.read { db in
             (
-                try Row.fetchAll(db, sql: "SELECT sha256, bytes, held, end_ms - start_ms AS duration FROM segments"),
+                try Row.fetchAll(db, sql: "SELECT sha256, bytes, held, end_boot_ms - start_boot_ms AS duration FROM segments"),
                 try Row.fetchAll(db, sql: "SELECT node, log FROM logs")
             )
         }
@@ -108,23 +108,22 @@ extension HubStore {
         return replay == claimed ? nil : "log \(log) of \(node): the files do not lead to the root in the catalogue"
     }
 
-    /// Time between the first and the last that is known of each camera which no segment and no gap covers.
+    /// Time between the first and the last that is known of each camera which no segment and no gap covers, at the times
+    /// that all clock entries together give. Files from cards are left out: nobody recorded between them.
     private func unexplainedMilliseconds() throws -> Int64 {
         try catalogue.read { db in
             let cameras = try Row.fetchAll(
                 db,
                 sql: """
                     SELECT node, camera, MIN(s) AS first, MAX(e) AS last FROM (
-                        SELECT node, camera, start_ms AS s, end_ms AS e FROM segments WHERE kind = 'main'
+                        SELECT node, camera, start_ms AS s, end_ms AS e FROM segments WHERE kind = 'main' \(Self.notImported)
                         UNION ALL SELECT node, camera, start_ms, end_ms FROM gaps WHERE kind = 'main'
                     ) GROUP BY node, camera
                     """)
             return try cameras.reduce(0) { total, row in
                 guard let node = NodeID(row["node"] as String), let camera = CameraID(row["camera"] as String) else { return total }
                 let (first, last) = (row["first"] as Int64, row["last"] as Int64)
-                let spans = try Self.segments(db, node, camera, first, last).map {
-                    TimelineSpan(startUnixMilliseconds: $0.segment.record.startUnixMilliseconds, endUnixMilliseconds: $0.segment.record.endUnixMilliseconds, state: .onHub)
-                }
+                let spans = try Self.segments(db, node, camera, first, last, withImports: false).map(\.span)
                 let tiled = Timeline.tile(try spans + Self.gaps(db, node, camera, first, last), from: first, to: last)
                 return total + (Timeline.totals(tiled)[.unknown] ?? 0)
             }

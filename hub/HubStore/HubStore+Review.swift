@@ -27,7 +27,7 @@ extension HubStore {
         guard let node = NodeID(row["id"] as String), let state = NodeSummary.State(rawValue: row["state"]) else { return nil }
         let status = (row["status"] as String?).flatMap { try? decode(NodeStatus.self, $0) }
         let missing = try Row.fetchOne(
-            db, sql: "SELECT COUNT(*) AS n, COALESCE(SUM(bytes), 0) AS b, COALESCE(SUM(end_ms - start_ms), 0) AS d FROM segments WHERE node = ? AND held = 0",
+            db, sql: "SELECT COUNT(*) AS n, COALESCE(SUM(bytes), 0) AS b, COALESCE(SUM(end_boot_ms - start_boot_ms), 0) AS d FROM segments WHERE node = ? AND held = 0 AND gone IS NULL",
             arguments: [node.description])
         let sizes = try String.fetchAll(db, sql: "SELECT verifier FROM logs WHERE node = ? AND log = ?", arguments: [node.description, row["current_log"] as String?])
         var cameras: [CameraID: NodeSummary.Camera] = [:]
@@ -59,34 +59,10 @@ extension HubStore {
                 let row = try Row.fetchOne(db, sql: "SELECT * FROM nodes WHERE id = ?", arguments: [node.description])
                 guard let summary = try row.flatMap({ try Self.summary($0, db) }), summary.cameras.contains(where: { $0.camera == camera }) else { return nil }
             }
-            let spans = segments.map { TimelineSpan(startUnixMilliseconds: $0.segment.record.startUnixMilliseconds, endUnixMilliseconds: $0.segment.record.endUnixMilliseconds, state: $0.isHeld ? .onHub : .onlyOnNode) }
             return CameraTimeline(
                 asOfUnixMilliseconds: now, node: node, camera: camera, startUnixMilliseconds: from, endUnixMilliseconds: end,
-                spans: Timeline.tile(spans + gaps, from: from, to: end), segments: segments.filter(\.isHeld).map(\.segment))
-        }
-    }
-
-    /// Longer than any segment: with it the index on the end bounds a window on both sides.
-    private static let segmentMillisecondsMax: Int64 = 3_600_000
-
-    static func segments(_ db: Database, _ node: NodeID, _ camera: CameraID, _ from: Int64, _ to: Int64) throws -> [(segment: PlayableSegment, isHeld: Bool)] {
-        try Row.fetchAll(
-            db,
-            sql: """
-                SELECT record, log_index, held FROM segments WHERE node = ? AND camera = ? AND kind = 'main' AND end_ms > ? AND end_ms < ? AND start_ms < ?
-                ORDER BY start_ms, log_index
-                """, arguments: [node.description, camera.description, from, to + Self.segmentMillisecondsMax, to]
-        ).map { row in
-            (PlayableSegment(record: try decode(SegmentRecord.self, row["record"]), logIndex: UInt64(row["log_index"] as Int64)), row["held"])
-        }
-    }
-
-    static func gaps(_ db: Database, _ node: NodeID, _ camera: CameraID, _ from: Int64, _ to: Int64) throws -> [TimelineSpan] {
-        try Row.fetchAll(
-            db, sql: "SELECT start_ms, end_ms, cause, detail FROM gaps WHERE node = ? AND camera = ? AND kind = 'main' AND end_ms > ? AND start_ms < ? ORDER BY start_ms",
-            arguments: [node.description, camera.description, from, to]
-        ).map { row in
-            TimelineSpan(startUnixMilliseconds: row["start_ms"], endUnixMilliseconds: row["end_ms"], state: .notRecorded, cause: GapCause(rawValue: row["cause"]), detail: row["detail"])
+                spans: Timeline.tile(segments.map(\.span) + gaps, from: from, to: end), segments: segments.filter(\.isHeld).map(\.segment),
+                events: try Self.events(db, node, camera, from, end), imports: try Self.imports(db, node, camera, from, end))
         }
     }
 

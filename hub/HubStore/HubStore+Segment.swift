@@ -12,14 +12,12 @@ extension HubStore {
             let row = try Row.fetchOne(
                 db,
                 sql: """
-                    SELECT record, log_index FROM segments
+                    SELECT record, log_index, start_ms, corrected_uncertainty_ms FROM segments
                     WHERE sha256 = ? AND node = ? AND camera = ? AND kind = 'main' AND held = 1 AND end_ms > ? AND start_ms < ?
                     ORDER BY start_ms, log_index LIMIT 1
                     """,
                 arguments: [hash.hex, node.description, camera.description, window?.lowerBound ?? .min, window?.upperBound ?? .max])
-            return try row.map { row in
-                PlayableSegment(record: try Self.decode(SegmentRecord.self, row["record"]), logIndex: UInt64(row["log_index"] as Int64))
-            }
+            return try row.map { try Self.playable($0) }
         }
     }
 }

@@ -58,6 +58,7 @@ package final class HubStore: Sendable {
         Accounts.registerMigrations(&migrator)
         try migrator.migrate(catalogue)
         inbox = Mutex(try Inbox(folder: dataDirectory.appending("partials"), storage: storage))
+        try catalogueAnew()
     }
 
     func logFolder(_ node: NodeID, _ log: LogID) -> FilePath {
@@ -79,48 +80,8 @@ package final class HubStore: Sendable {
 }
 
 extension HubStore {
-    static func registerMigrations(_ migrator: inout DatabaseMigrator) {
-        migrator.registerMigration("store-1") { db in
-            try db.execute(
-                sql: """
-                    CREATE TABLE nodes (
-                        id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL, enrolled_ms INTEGER NOT NULL,
-                        session INTEGER NOT NULL DEFAULT 0, current_log TEXT, last_contact_ms INTEGER, status TEXT, clock_offset_ms INTEGER,
-                        held_segments INTEGER NOT NULL DEFAULT 0, held_bytes INTEGER NOT NULL DEFAULT 0, held_ms INTEGER NOT NULL DEFAULT 0
-                    ) WITHOUT ROWID;
-                    CREATE TABLE join_tokens (
-                        secret_hash TEXT PRIMARY KEY, name TEXT NOT NULL, expires_s INTEGER NOT NULL, used_by TEXT, used_ms INTEGER
-                    ) WITHOUT ROWID;
-                    CREATE TABLE logs (
-                        node TEXT NOT NULL, log TEXT NOT NULL, verifier TEXT NOT NULL, entry_bytes INTEGER NOT NULL, checkpoint_bytes INTEGER NOT NULL,
-                        PRIMARY KEY (node, log)
-                    ) WITHOUT ROWID;
-                    CREATE TABLE forks (node TEXT NOT NULL, log TEXT NOT NULL, seen_ms INTEGER NOT NULL, checkpoint TEXT NOT NULL);
-                    CREATE TABLE segments (
-                        node TEXT NOT NULL, log TEXT NOT NULL, camera TEXT NOT NULL, kind TEXT NOT NULL, sequence INTEGER NOT NULL,
-                        log_index INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, bytes INTEGER NOT NULL,
-                        sha256 TEXT NOT NULL, held INTEGER NOT NULL DEFAULT 0, record TEXT NOT NULL,
-                        PRIMARY KEY (node, log, camera, kind, sequence)
-                    ) WITHOUT ROWID;
-                    CREATE INDEX segments_by_time ON segments (node, camera, kind, end_ms);
-                    CREATE INDEX segments_by_hash ON segments (sha256);
-                    CREATE INDEX segments_by_sequence ON segments (node, camera, kind, sequence);
-                    CREATE TABLE cameras (
-                        node TEXT NOT NULL, camera TEXT NOT NULL, newest_ms INTEGER NOT NULL, newest_held_ms INTEGER,
-                        PRIMARY KEY (node, camera)
-                    ) WITHOUT ROWID;
-                    CREATE INDEX segments_missing ON segments (node, bytes) WHERE held = 0;
-                    CREATE TABLE gaps (
-                        node TEXT NOT NULL, log TEXT NOT NULL, log_index INTEGER NOT NULL, camera TEXT NOT NULL, kind TEXT NOT NULL,
-                        start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, cause TEXT NOT NULL, detail TEXT NOT NULL,
-                        PRIMARY KEY (node, log, log_index)
-                    ) WITHOUT ROWID;
-                    CREATE INDEX gaps_by_time ON gaps (node, camera, kind, end_ms);
-                    """)
-        }
-    }
-
-    func json(_ value: some Encodable) throws -> String { String(decoding: try MessageCoding.json(value), as: UTF8.self) }
+    static func json(_ value: some Encodable) throws -> String { String(decoding: try MessageCoding.json(value), as: UTF8.self) }
+    func json(_ value: some Encodable) throws -> String { try Self.json(value) }
 
     static func decode<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {
         try JSONDecoder().decode(type, from: Data(text.utf8))

@@ -8,22 +8,9 @@ enum Words {
         return date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: unixMilliseconds % 1_000 != 0))
     }
 
-    /// `2026-11-21T08:30:00Z`, with fractions or an offset, or without a zone; nil for anything else.
-    static func milliseconds(_ text: String) -> Int64? {
-        var text = text.replacing(" ", with: "T")
-        // Seconds may be left out.
-        if text.utf8.count == 16 { text += ":00" }
-        if text.utf8.count == 17, text.hasSuffix("Z") { text = text.dropLast() + ":00Z" }
-        if text.utf8.count >= 19, !text.hasSuffix("Z"), !text.dropFirst(11).contains(where: { $0 == "+" || $0 == "-" }) { text += "Z" }
-        for style in [Date.ISO8601FormatStyle(), Date.ISO8601FormatStyle(includingFractionalSeconds: true)] {
-            if let date = try? Date(text, strategy: style) { return Int64((date.timeIntervalSince1970 * 1_000).rounded()) }
-        }
-        return nil
-    }
-
     /// The first and last moment of a day written `2026-11-21`.
     static func day(_ text: String) -> Range<Int64>? {
-        guard text.utf8.count == 10, let start = milliseconds(text + "T00:00:00Z") else { return nil }
+        guard text.utf8.count == 10, let start = TimeText.unixMilliseconds(text + "T00:00:00Z") else { return nil }
         return start..<(start + 86_400_000)
     }
 

@@ -35,7 +35,7 @@ extension ReviewService {
             node: node, camera: camera, from: window.lowerBound, to: window.upperBound, nowUnixMilliseconds: now)
         guard var timeline else { throw Problem.notFound }
         timeline.segments = timeline.segments.filter { $0.record.stream.kind == .main }.sorted {
-            ($0.record.startUnixMilliseconds, $0.record.sequence) < ($1.record.startUnixMilliseconds, $1.record.sequence)
+            ($0.startUnixMilliseconds, $0.record.sequence) < ($1.startUnixMilliseconds, $1.record.sequence)
         }
         return timeline
     }

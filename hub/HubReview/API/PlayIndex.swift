@@ -13,6 +13,8 @@ struct PlayIndex: Encodable, Equatable {
         /// Index into `codecs`.
         var codec: Int
         var run: UInt64
+        /// A later clock entry moved it; absent otherwise.
+        var corrected: Bool?
     }
     struct Span: Encodable, Equatable {
         var start: Double
@@ -32,7 +34,7 @@ struct PlayIndex: Encodable, Equatable {
     var spans: [Span] = []
 
     init(_ timeline: CameraTimeline) {
-        let base = min(timeline.startUnixMilliseconds, timeline.segments.first?.record.startUnixMilliseconds ?? .max)
+        let base = min(timeline.startUnixMilliseconds, timeline.segments.first?.startUnixMilliseconds ?? .max)
         func seconds(_ unixMilliseconds: Int64) -> Double { Double(unixMilliseconds - base) / 1_000 }
         baseUnixMilliseconds = base
         begin = seconds(timeline.startUnixMilliseconds)
@@ -41,20 +43,21 @@ struct PlayIndex: Encodable, Equatable {
         // Within a run media time is exact and wall time is an estimate, so the whole run takes the offset of its
         // first segment: neighbours then meet without a seam.
         var runOffset: (run: UInt64, boot: String, offset: Double)?
-        for record in timeline.segments.map(\.record) {
+        for segment in timeline.segments {
+            let record = segment.record
             let mediaStart = Double(record.mediaStartTicks90k) / Double(MediaTime.ticksPerSecond)
             let offset: Double
             if let known = runOffset, known.run == record.run, known.boot == record.bootID {
                 offset = known.offset
             } else {
-                offset = seconds(record.startUnixMilliseconds) - mediaStart
+                offset = seconds(segment.startUnixMilliseconds) - mediaStart
                 runOffset = (record.run, record.bootID, offset)
             }
             let codec = codecs.firstIndex(of: record.codecs) ?? codecs.count
             if codec == codecs.count { codecs.append(record.codecs) }
             let start = offset + mediaStart
             let end = start + Double(record.mediaDurationTicks90k) / Double(MediaTime.ticksPerSecond)
-            segments.append(Segment(hash: record.sha256, start: start, end: end, offset: offset, codec: codec, run: record.run))
+            segments.append(Segment(hash: record.sha256, start: start, end: end, offset: offset, codec: codec, run: record.run, corrected: segment.isTimeCorrected ? true : nil))
             duration = max(duration, end)
         }
         spans = timeline.spans.filter { $0.state != .onHub }.map { span in

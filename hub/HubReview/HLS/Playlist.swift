@@ -4,12 +4,12 @@ import RecordingModel
 /// An HLS media playlist (RFC 8216) over the segments of a window: the second door, for VLC, ffplay and Safari.
 struct Playlist {
     private enum Item {
-        case footage(SegmentRecord)
+        case footage(PlayableSegment)
         case missing(TimelineSpan)
 
         var start: Int64 {
             switch self {
-            case .footage(let record): record.startUnixMilliseconds
+            case .footage(let segment): segment.startUnixMilliseconds
             case .missing(let span): span.startUnixMilliseconds
             }
         }
@@ -19,7 +19,7 @@ struct Playlist {
     private let isComplete: Bool
 
     init(_ timeline: CameraTimeline, nowUnixMilliseconds now: Int64) {
-        let footage = timeline.segments.map { Item.footage($0.record) }
+        let footage = timeline.segments.map { Item.footage($0) }
         // Recorded, but not here yet: a player skips it and knows how long it is.
         let missing = timeline.spans.filter { [.onlyOnNode, .requested, .transferring].contains($0.state) }.map { Item.missing($0) }
         items = (footage + missing).sorted { $0.start < $1.start }
@@ -29,7 +29,7 @@ struct Playlist {
     /// - Parameter address: where the bytes of a segment are, relative to the list.
     func text(address: (SegmentRecord) -> String) -> String {
         let longest = items.reduce(1.0) { longest, item in
-            if case .footage(let record) = item { max(longest, Self.seconds(record)) } else { longest }
+            if case .footage(let segment) = item { max(longest, Self.seconds(segment.record)) } else { longest }
         }
         let target = Int(longest.rounded(.up))
         var lines = [
@@ -39,12 +39,15 @@ struct Playlist {
         var previous: SegmentRecord?
         for item in items {
             switch item {
-            case .footage(let record):
+            case .footage(let segment):
+                let record = segment.record
                 let follows = previous.map { $0.run == record.run && $0.bootID == record.bootID && $0.sequence + 1 == record.sequence } ?? false
                 if !follows, !lines.isEmpty, previous != nil { lines.append("#EXT-X-DISCONTINUITY") }
                 if !follows || previous?.initSHA256 != record.initSHA256 {
                     lines.append("#EXT-X-MAP:URI=\"\(address(record))\",BYTERANGE=\"\(record.initBytes)@0\"")
-                    lines.append("#EXT-X-PROGRAM-DATE-TIME:\(WallText.iso(record.startUnixMilliseconds))")
+                    // A comment (RFC 8216, section 4.1), for people who read the list.
+                    if segment.isTimeCorrected { lines.append("# clock corrected by the node later; recorded as \(WallText.iso(record.startUnixMilliseconds))") }
+                    lines.append("#EXT-X-PROGRAM-DATE-TIME:\(WallText.iso(segment.startUnixMilliseconds))")
                 }
                 lines.append("#EXTINF:\(Self.decimal(Self.seconds(record))),")
                 lines.append("#EXT-X-BYTERANGE:\(record.bytes - record.initBytes)@\(record.initBytes)")

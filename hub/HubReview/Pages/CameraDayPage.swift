@@ -43,6 +43,12 @@ struct CameraDayValues {
         var duration: String
         var explanation: String
     }
+    struct Event {
+        var start: String
+        var duration: String
+        var words: String
+        var watch: String?
+    }
     var nodeName: String
     var nodeAddress: String
     var camera: String
@@ -56,6 +62,13 @@ struct CameraDayValues {
     var play: String?
     var rows: [Row]
     var totals: [Total]
+    var events: [Event]
+    var hasEvents: Bool
+    var areEventsCut: Bool
+    /// What came from cards, one sentence each.
+    var imports: [String]
+    var hasImports: Bool
+    var isTimeCorrected: Bool
     var asOf: String
 
     init(_ timeline: CameraTimeline, nodeName: String, day: String, now: Int64, mayView: Bool) {
@@ -74,8 +87,8 @@ struct CameraDayValues {
         previous = "\(address)?day=\(WallText.day(max(0, start - WallText.dayMilliseconds)))"
         next = start + WallText.dayMilliseconds <= now ? "\(address)?day=\(WallText.day(start + WallText.dayMilliseconds))" : nil
         today = WallText.day(now)
-        bar = DayBar.svg(spans, from: start, to: timeline.endUnixMilliseconds, label: "\(timeline.camera) on \(day), 24 hours UTC")
-        closeUp = Self.closeUp(spans, camera: timeline.camera)
+        bar = DayBar.svg(spans, events: timeline.events, from: start, to: timeline.endUnixMilliseconds, label: "\(timeline.camera) on \(day), 24 hours UTC")
+        closeUp = Self.closeUp(spans, events: timeline.events, camera: timeline.camera)
         asOf = WallText.readable(timeline.asOfUnixMilliseconds)
         func playAddress(_ from: Int64, _ to: Int64) -> String { "\(address)/play?from=\(from)&to=\(to)" }
         let held = spans.filter { $0.state == .onHub }
@@ -92,6 +105,21 @@ struct CameraDayValues {
                 reason: [StateWords.cause(span.cause), span.detail].compactMap { $0 }.joined(separator: ": "),
                 watch: mayView && span.state == .onHub ? playAddress(span.startUnixMilliseconds, span.endUnixMilliseconds) : nil)
         }
+        isTimeCorrected = spans.contains { $0.isTimeCorrected == true }
+        events = timeline.events.map { event in
+            let isHeld = held.contains { $0.startUnixMilliseconds <= event.startUnixMilliseconds && $0.endUnixMilliseconds > event.startUnixMilliseconds }
+            return Event(
+                start: WallText.time(event.startUnixMilliseconds), duration: WallText.duration(event.endUnixMilliseconds - event.startUnixMilliseconds),
+                words: StateWords.event(event) + (event.isTimeCorrected == true ? "; clock corrected by the node later" : ""),
+                watch: mayView && isHeld ? playAddress(event.startUnixMilliseconds, max(event.endUnixMilliseconds, event.startUnixMilliseconds + 60_000)) : nil)
+        }
+        hasEvents = !events.isEmpty
+        areEventsCut = events.count >= CameraTimeline.listMax
+        imports = timeline.imports.map { item in
+            "\(WallText.time(item.startUnixMilliseconds)) to \(WallText.time(item.endUnixMilliseconds)): imported from \(item.record.originalName) by \(item.record.operatorName), time from \(StateWords.timeSource(item.record))"
+                + (item.record.missing.map { "; missing: \($0)" } ?? "")
+        }
+        hasImports = !imports.isEmpty
         let sums = Timeline.totals(spans)
         totals = SpanState.allCases.map { state in
             Total(
@@ -100,12 +128,12 @@ struct CameraDayValues {
         }
     }
 
-    private static func closeUp(_ spans: [TimelineSpan], camera: CameraID) -> CloseUp? {
+    private static func closeUp(_ spans: [TimelineSpan], events: [TimelineEvent], camera: CameraID) -> CloseUp? {
         let known = spans.filter { $0.state != .unknown }
         guard let begin = known.first?.startUnixMilliseconds, let end = known.last?.endUnixMilliseconds, end - begin < 6 * 3_600_000 else { return nil }
         let within = spans.filter { $0.startUnixMilliseconds < end && $0.endUnixMilliseconds > begin }
         let label = "\(camera) from \(WallText.time(begin)) to \(WallText.time(end)) UTC"
         return CloseUp(
-            bar: DayBar.svg(within, from: begin, to: end, label: label, hasHours: false), begin: WallText.time(begin), end: WallText.time(end))
+            bar: DayBar.svg(within, events: events, from: begin, to: end, label: label, hasHours: false), begin: WallText.time(begin), end: WallText.time(end))
     }
 }

@@ -8,7 +8,7 @@ enum DayBar {
     /// Narrower spans would vanish on a phone, and a short outage is what one looks for.
     private static let widthMin = 2.5
 
-    static func svg(_ spans: [TimelineSpan], from: Int64, to: Int64, label: String, hasHours: Bool = true) -> String {
+    static func svg(_ spans: [TimelineSpan], events: [TimelineEvent] = [], from: Int64, to: Int64, label: String, hasHours: Bool = true) -> String {
         let scale = width / Double(max(1, to - from))
         var parts = [
             "<svg class=\"bar\" viewBox=\"0 0 \(decimal(width)) \(decimal(height))\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"\(escaped(label))\">",
@@ -26,6 +26,14 @@ enum DayBar {
         for hour in hasHours ? Array(1..<24) : [] {
             let x = decimal(Double(hour) * width / 24)
             parts.append("<line class=\"tick\(hour % 6 == 0 ? " six" : "")\" x1=\"\(x)\" y1=\"\(hour % 6 == 0 ? "0" : "36")\" x2=\"\(x)\" y2=\"48\"/>")
+        }
+        // Above everything, at the foot of the bar, so that the state behind it is still seen.
+        for event in events where event.startUnixMilliseconds < to && event.endUnixMilliseconds >= from {
+            let eventWidth = max(Double(event.endUnixMilliseconds - max(event.startUnixMilliseconds, from)) * scale, widthMin)
+            let x = min(max(0, Double(event.startUnixMilliseconds - from) * scale), width - widthMin)
+            let title = "\(WallText.time(event.startUnixMilliseconds)) UTC: \(StateWords.event(event))"
+            parts.append(
+                "<rect class=\"event\" x=\"\(decimal(x))\" y=\"\(decimal(height - 14))\" width=\"\(decimal(min(eventWidth, width - x)))\" height=\"14\"><title>\(escaped(title))</title></rect>")
         }
         parts.append("</svg>")
         return parts.joined(separator: "\n")

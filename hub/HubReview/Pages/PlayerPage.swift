@@ -23,6 +23,7 @@ struct PlayerValues {
         var start: String
         var duration: String
         var bytes: String
+        var correction: String?
     }
     /// A page with more rows than this helps nobody.
     private static let listedMax = 500
@@ -64,10 +65,12 @@ struct PlayerValues {
         self.link = link
         isLinkShortened = listEnd < to
         listAddress = "\(address)/index.m3u8?from=\(from)&to=\(listEnd)"
-        segments = timeline.segments.prefix(Self.listedMax).map(\.record).map { record in
-            Segment(
-                address: "/api/v1/segments/\(record.sha256)?\(query)", start: WallText.readable(record.startUnixMilliseconds),
-                duration: WallText.duration(record.durationMilliseconds), bytes: WallText.bytes(record.bytes))
+        segments = timeline.segments.prefix(Self.listedMax).map { segment in
+            let record = segment.record
+            return Segment(
+                address: "/api/v1/segments/\(record.sha256)?\(query)", start: WallText.readable(segment.startUnixMilliseconds),
+                duration: WallText.duration(record.durationMilliseconds), bytes: WallText.bytes(record.bytes),
+                correction: segment.isTimeCorrected ? StateWords.correction(of: segment) : nil)
         }
         isCut = timeline.segments.count > Self.listedMax
         isEmpty = timeline.segments.isEmpty

@@ -51,4 +51,32 @@ enum StateWords {
     static func sentence(_ span: TimelineSpan) -> String {
         cause(span.cause).map { "\(name(span.state)): \($0)" } ?? name(span.state)
     }
+
+    /// `clock corrected by the node later; recorded as 1970-01-01 00:03:20 UTC`
+    static func correction(of segment: PlayableSegment) -> String {
+        "clock corrected by the node later; recorded as \(WallText.readable(segment.record.startUnixMilliseconds))"
+    }
+
+    static func event(_ event: TimelineEvent) -> String {
+        let source = switch event.source {
+        case .motion: "motion"
+        case .onvif: "the camera (ONVIF)"
+        case .webhook: "webhook"
+        case .manual: "by hand"
+        }
+        return "\(event.label.isEmpty ? "event" : event.label): \(source), score \(event.score)"
+    }
+
+    static func timeSource(_ record: ImportRecord) -> String {
+        let source = switch record.timeSource {
+        case .none: "nowhere: the file has none"
+        case .fileModified: "the file's date"
+        case .fileName: "the file's name"
+        case .container: "the file's content"
+        case .operatorOffset: "the file, as the operator corrected it"
+        case .operatorStart: "the operator"
+        }
+        guard record.clockOffsetMilliseconds != 0 else { return source }
+        return "\(source) (\(record.clockOffsetMilliseconds < 0 ? "\u{2212}" : "+")\(WallText.duration(abs(record.clockOffsetMilliseconds))))"
+    }
 }

@@ -241,7 +241,8 @@
   function tick() {
     if (!index) return;
     const d = wall(video.currentTime);
-    clock.textContent = d.toISOString().replace("T", " ").replace(/\.(\d)\d\dZ$/, ".$1 UTC");
+    const shown = index.segments[at(video.currentTime)];
+    clock.textContent = d.toISOString().replace("T", " ").replace(/\.(\d)\d\dZ$/, ".$1 UTC") + (shown && shown.corrected ? " (clock corrected later)" : "");
     if (!card.hidden && performance.now() > cardUntil) card.hidden = true;
     if (!video.paused) step();
     pump();

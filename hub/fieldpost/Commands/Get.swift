@@ -29,8 +29,8 @@ struct Get: AsyncParsableCommand {
     }
 
     func run() async throws {
-        guard let start = Words.milliseconds(from) else { throw Failure("--from must be a time such as 2026-11-21T08:30:00Z, not \(from).") }
-        guard let end = Words.milliseconds(to) else { throw Failure("--to must be a time such as 2026-11-21T08:30:00Z, not \(to).") }
+        guard let start = TimeText.unixMilliseconds(from) else { throw Failure("--from must be a time such as 2026-11-21T08:30:00Z, not \(from).") }
+        guard let end = TimeText.unixMilliseconds(to) else { throw Failure("--to must be a time such as 2026-11-21T08:30:00Z, not \(to).") }
         guard start < end else { throw Failure("--to must be later than --from.") }
         let result = try await HubClient.with(try Credentials.load()) { try await fetch($0, start..<end) }
         if json { return try Terminal.json(result) }
@@ -48,7 +48,8 @@ struct Get: AsyncParsableCommand {
         let timeline = try await client.timeline(node: found.node, camera: found.camera, window)
         let gaps = timeline.spans.filter { $0.state != .onHub }
         // In the order of recording, which a clock that was set back does not change.
-        let records = timeline.segments.map(\.record).filter { $0.stream.kind == .main }.sorted { $0.sequence < $1.sequence }
+        let segments = timeline.segments.filter { $0.record.stream.kind == .main }.sorted { $0.record.sequence < $1.record.sequence }
+        let records = segments.map(\.record)
         guard !records.isEmpty else {
             throw Failure("The hub holds no footage of \(camera) in this time. \(gaps.first.map { "It says: \(Words.span($0))." } ?? "")")
         }
@@ -69,20 +70,22 @@ struct Get: AsyncParsableCommand {
             progress.finish()
             var isProven = true
             let starts = Dictionary(records.map { ($0.id, $0.startUnixMilliseconds) }, uniquingKeysWith: min)
+            let asked = ClockShift.recorded(window, of: segments)
             for (number, file) in files.enumerated() {
                 let bundle = try await proof(client, found.node, file.parts.map(\.segment))
                 isProven = isProven && (try? bundle.verified()) != nil
                 // Of several files each answers for its own share of the time, the gap after it included.
-                let start = number == 0 ? window.lowerBound : file.parts.first.flatMap { starts[$0.segment] } ?? window.lowerBound
+                let start = number == 0 ? asked.lowerBound : file.parts.first.flatMap { starts[$0.segment] } ?? asked.lowerBound
                 let next = number + 1 < files.count ? files[number + 1].parts.first.flatMap { starts[$0.segment] } : nil
                 let proof = FootageProof(
-                    nodeName: found.name, camera: found.camera, fromUnixMilliseconds: start, toUnixMilliseconds: max(start, next ?? window.upperBound),
+                    nodeName: found.name, camera: found.camera, fromUnixMilliseconds: start, toUnixMilliseconds: max(start, next ?? asked.upperBound),
                     initBytes: file.initBytes, parts: file.parts, gaps: gaps, bundle: bundle)
                 try Self.write(proof, for: file.path)
                 try file.finish()
             }
             var notes: [String] = []
             if files.count > 1 { notes.append("The camera's settings changed within this time, so there are \(files.count) files.") }
+            if let note = ClockShift.note(segments) { notes.append(note) }
             if !isProven { notes.append("The hub's proof does not verify. Run fieldpost verify on the file to see why.") }
             return Result(
                 files: files.map(\.path), segments: records.count, bytes: records.reduce(0) { $0 + $1.bytes }, gaps: gaps, isProven: isProven,
@@ -120,5 +123,20 @@ struct Get: AsyncParsableCommand {
         guard part > 0 else { return output }
         guard let dot = output.lastIndex(of: "."), !output[dot...].contains("/") else { return "\(output)-\(part + 1)" }
         return "\(output[..<dot])-\(part + 1)\(output[dot...])"
+    }
+}
+
+/// A node's clock that was put right later: the hub asks and answers in the true time, while the proof speaks of the
+/// times that the node first recorded, since those are what its log entries say.
+enum ClockShift {
+    static func recorded(_ window: Range<Int64>, of segments: [PlayableSegment]) -> Range<Int64> {
+        func shift(_ segment: PlayableSegment?) -> Int64 { segment.map { $0.record.startUnixMilliseconds - $0.startUnixMilliseconds } ?? 0 }
+        let lower = window.lowerBound + shift(segments.first)
+        return lower..<max(lower, window.upperBound + shift(segments.last))
+    }
+
+    static func note(_ segments: [PlayableSegment]) -> String? {
+        guard let moved = segments.first(where: \.isTimeCorrected) else { return nil }
+        return "The node's clock was corrected later: what it recorded as \(Words.time(moved.record.startUnixMilliseconds)) was \(Words.time(moved.startUnixMilliseconds))\(moved.correctedUncertaintyMilliseconds.map { " (give or take \(Words.duration($0)))" } ?? ""). The proof speaks of the times as recorded."
     }
 }

@@ -28,6 +28,20 @@ struct TimelineCommand: AsyncParsableCommand {
             ])
         }
         Terminal.table(rows)
+        if !timeline.events.isEmpty {
+            print("Events:")
+            Terminal.table(
+                [["FROM", "LENGTH", "SOURCE", "SCORE", "LABEL"]]
+                    + timeline.events.map { event in
+                        [
+                            Words.time(event.startUnixMilliseconds), Words.duration(event.endUnixMilliseconds - event.startUnixMilliseconds), event.source.rawValue,
+                            "\(event.score)", event.label,
+                        ]
+                    })
+        }
+        for item in timeline.imports {
+            print("\(Words.time(item.startUnixMilliseconds)): imported from \(item.record.originalName) by \(item.record.operatorName), time from \(item.record.timeSource.rawValue)")
+        }
     }
 }
 

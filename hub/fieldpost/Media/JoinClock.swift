@@ -14,6 +14,8 @@ struct JoinClock {
     private var originUnixMilliseconds: Int64 = 0
     private var originTicks: Int64 = 0
     private var end: Int64 = 0
+    /// 32 days: nobody is answered more at a time.
+    private static let gapTicksMax: Int64 = 32 * 86_400 * 90_000
 
     /// What to add to each track's times in this segment.
     mutating func shifts(for record: SegmentRecord, first: FragmentTimes, timescales: [UInt32: UInt32]) -> [UInt32: Int64] {
@@ -29,8 +31,13 @@ struct JoinClock {
             originTicks = mediaStart &+ shift
         } else if run != own {
             let wanted = originTicks &+ (record.startUnixMilliseconds &- originUnixMilliseconds) &* 90
-            // A clock that was set back must not make the footage overlap.
+            // A clock that was set back must not make the footage overlap, nor one that was set at last leave decades.
             shift = max(wanted, end) &- mediaStart
+            if wanted &- end > Self.gapTicksMax {
+                shift = end &- mediaStart
+                originUnixMilliseconds = record.startUnixMilliseconds
+                originTicks = end
+            }
         }
         run = own
         end = mediaStart &+ shift &+ record.mediaDurationTicks90k

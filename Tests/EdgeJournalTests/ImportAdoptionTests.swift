@@ -1,0 +1,136 @@
+import EdgeJournal
+import EvidenceLog
+import FoundationEssentials
+import RecordingModel
+import StorageIO
+import SystemPackage
+import Testing
+
+@Suite("Taking over imported footage")
+struct ImportAdoptionTests {
+    private static let card = CameraID("card")
+
+    /// Stages one file of two segments as an importer does.
+    private func stage(_ bench: JournalBench, _ original: String, folder: String, camera: CameraID? = card) throws -> ImportManifest {
+        let camera = try #require(camera)
+        let storage = RealStorage()
+        let hash = ContentHash.sha256(Array(original.utf8))
+        let boot = ImportRecord.bootID(of: hash)
+        let target = bench.directory.appending(ImportManifest.folderName).appending(folder)
+        try storage.makeDirectory(target)
+        var segments: [SegmentRecord] = []
+        for sequence in 0..<UInt64(2) {
+            let stream = StreamID(camera: camera, kind: .main)
+            let closed = try bench.write(stream, sequence)
+            var record = closed.record
+            record.bootID = boot
+            record.startBootMilliseconds = Int64(sequence) * 6_000
+            record.endBootMilliseconds = record.startBootMilliseconds + 6_000
+            record.run = 0
+            for (path, name) in [(closed.openPath, SegmentFiles.openName(sequence)), (closed.sidePath, SegmentFiles.sideName(sequence))] {
+                try storage.rename(FilePath(path), to: target.appending(name))
+            }
+            segments.append(record)
+        }
+        let manifest = ImportManifest(
+            record: ImportRecord(
+                camera: camera, bootID: boot, sequences: SequenceRanges(), originalName: original, originalBytes: 1_000, originalSHA256: hash,
+                container: "mov,mp4", containerStartUnixMilliseconds: nil, timeSource: .fileName, clockOffsetMilliseconds: 0, operatorName: "amir",
+                missing: nil),
+            segments: segments)
+        try storage.replace(target.appending(ImportManifest.fileName), with: Array(try JSONEncoder().encode(manifest)))
+        return manifest
+    }
+
+    private func imports(_ entries: [LogEntry]) -> [ImportRecord] {
+        entries.compactMap { if case .imported(let record) = $0.body { record } else { nil } }
+    }
+
+    @Test func `A staged file becomes segments and one import entry, and its folder goes`() throws {
+        let bench = try JournalBench()
+        let journal = try bench.open()
+        defer { journal.close() }
+        _ = try stage(bench, "MOVI0001.avi", folder: "00000000000000aa")
+        _ = try stage(bench, "MOVI0002.avi", folder: "00000000000000ab")
+        let adopted = try journal.adoptImports()
+        #expect(adopted.map(\.outcome) == [.adopted, .adopted])
+        #expect(adopted.map { $0.record?.sequences.description } == ["0-1", "2-3"])
+        #expect(imports(try bench.followed(journal)).map(\.originalName) == ["MOVI0001.avi", "MOVI0002.avi"])
+        #expect(try RealStorage().list(bench.directory.appending(ImportManifest.folderName)).isEmpty)
+        #expect(try journal.importedOriginals().count == 2)
+        #expect(try journal.unsynced(limit: 10).map(\.run) == [0, 0, 1, 1], "two files are two runs")
+        #expect(try journal.check(deep: true).findings == [])
+    }
+
+    @Test func `The same file again, and a folder without a manifest, change nothing`() throws {
+        let bench = try JournalBench()
+        let journal = try bench.open()
+        defer { journal.close() }
+        _ = try stage(bench, "a.mp4", folder: "00000000000000aa")
+        try journal.adoptImports()
+        let size = journal.logSize
+        _ = try stage(bench, "a.mp4", folder: "00000000000000ac")
+        try RealStorage().makeDirectory(bench.directory.appending("imports/00000000000000ad"))
+        #expect(try journal.adoptImports().map(\.outcome) == [.alreadyKnown])
+        #expect(journal.logSize == size)
+        #expect(try RealStorage().list(bench.directory.appending("imports")) == ["00000000000000ad"], "an import under way is not touched")
+    }
+
+    @Test func `Footage for a camera that this node records is refused and stays`() throws {
+        let bench = try JournalBench()
+        let journal = try bench.open()
+        defer { journal.close() }
+        _ = try stage(bench, "a.mp4", folder: "00000000000000aa", camera: CameraID("gate"))
+        guard case .refused(let reason)? = try journal.adoptImports().first?.outcome else {
+            Issue.record("it was taken")
+            return
+        }
+        #expect(reason.contains("gate"))
+        #expect(try RealStorage().size(bench.directory.appending("imports/00000000000000aa/manifest.json")) != nil)
+    }
+
+    @Test(arguments: ["{}", "not json", #"{"record":{},"segments":[]}"#])
+    func `A manifest that no importer writes is refused`(text: String) throws {
+        let bench = try JournalBench()
+        let journal = try bench.open()
+        defer { journal.close() }
+        let folder = bench.directory.appending("imports/00000000000000aa")
+        try RealStorage().makeDirectory(folder)
+        try RealStorage().replace(folder.appending("manifest.json"), with: Array(text.utf8))
+        guard case .refused? = try journal.adoptImports().first?.outcome else {
+            Issue.record("it was taken")
+            return
+        }
+        #expect(journal.failure == nil)
+    }
+
+    @Test func `A crash at any call while taking over loses nothing and takes nothing twice`() throws {
+        func attempt(_ storage: FaultyStorage) throws -> (JournalBench, ImportManifest, opened: Int) {
+            let bench = try JournalBench()
+            let setUp = try bench.open()
+            setUp.close()
+            let manifest = try stage(bench, "a.mp4", folder: "00000000000000aa")
+            let journal = try bench.open(storage)
+            let opened = storage.operations
+            _ = try? journal.adoptImports()
+            journal.close()
+            return (bench, manifest, opened)
+        }
+        let whole = FaultyStorage()
+        let opened = try attempt(whole).opened
+        #expect(whole.operations > opened + 8)
+        for death in (opened + 1)...whole.operations {
+            let storage = FaultyStorage(diesAt: death, losesUnsynced: death.isMultiple(of: 2))
+            let (bench, manifest, _) = try attempt(storage)
+            let again = try bench.open()
+            defer { again.close() }
+            try again.adoptImports()
+            let entries = try bench.followed(again)
+            #expect(imports(entries).map(\.originalSHA256) == [manifest.record.originalSHA256], "call \(death)")
+            #expect(imports(entries).first?.sequences.count == 2, "call \(death)")
+            #expect(entries.compactMap(\.segment).map(\.sha256) == manifest.segments.map(\.sha256), "call \(death)")
+            #expect(!entries.contains { $0.gap?.stream.camera == Self.card }, "call \(death)")
+            #expect(try again.check(deep: true).findings == [], "call \(death)")
+        }
+    }
+}

@@ -1,0 +1,100 @@
+import EvidenceLog
+import Logging
+import RecordingModel
+import StorageIO
+import SystemPackage
+
+/// Gives footage up when space or age demand it, in small rounds between commits.
+///
+/// The order: released main, released proxy, thumbnails that the hub has, then what was never forwarded: without an
+/// event first, then with one; oldest entry first in each. Pinned footage never.
+///
+/// A round: 1. `released` and `evicted` entries, durable (one sync). 2. The files are unlinked, footage before its side
+/// file. 3. The folders are synced. A cut after 1 leaves files that the next start unlinks (`SegmentRecovery`).
+struct Retention {
+    let writer: JournalWriter
+    /// Keeps a round short: commits wait for it.
+    static let roundLimit = 64
+
+    enum Outcome {
+        case enough
+        /// A round was done; there may be more to do.
+        case more
+        /// There is nothing left that may go.
+        case nothingLeft
+    }
+
+    /// - Parameter bytesToFree: 0 when only age is asked.
+    func round(bytesToFree: Int64, now: Moment) throws -> Outcome {
+        let pinned = PinFile.ranges(try PinFile.read(writer.files, writer.storage))
+        if bytesToFree > 0 {
+            let chosen = try choose(bytesToFree: bytesToFree, pinned: pinned)
+            guard !chosen.isEmpty else { return .nothingLeft }
+            try remove(chosen, .space)
+            return .more
+        }
+        let old = try expired(now: now, pinned: pinned)
+        guard !old.isEmpty else { return .enough }
+        try remove(old, .age)
+        return .more
+    }
+
+    private func choose(bytesToFree: Int64, pinned: [StreamID: SequenceRanges]) throws -> [Candidate] {
+        var chosen: [Candidate] = []
+        var freed: Int64 = 0
+        for rank in JournalIndex.EvictionRank.allCases {
+            try writer.index.forEachCandidate(rank) { candidate in
+                guard mayGo(candidate, pinned) else { return true }
+                chosen.append(candidate)
+                freed += candidate.bytes
+                return freed < bytesToFree && chosen.count < Self.roundLimit
+            }
+            if freed >= bytesToFree || chosen.count >= Self.roundLimit { break }
+        }
+        return chosen
+    }
+
+    /// An index that fell behind, on a disk that is full, still names what has gone already.
+    private func mayGo(_ candidate: Candidate, _ pinned: [StreamID: SequenceRanges]) -> Bool {
+        let id = candidate.id
+        return pinned[id.stream]?.contains(id.sequence) != true && writer.removed[id.stream]?.contains(id.sequence) != true
+    }
+
+    /// Age counts only where the clock is set, and for footage whose own time is known.
+    private func expired(now: Moment, pinned: [StreamID: SequenceRanges]) throws -> [Candidate] {
+        guard let days = writer.options.limits.keepDays, now.wall.source > .none else { return [] }
+        let cutoff = now.wall.unixMilliseconds - now.wall.uncertaintyMilliseconds - Int64(days) * 86_400_000
+        return try writer.index.endedBefore(cutoff, limit: Self.roundLimit * 4).filter { mayGo($0, pinned) }.prefix(Self.roundLimit).map { $0 }
+    }
+
+    typealias Candidate = JournalIndex.Candidate
+
+    func remove(_ candidates: [Candidate], _ reason: RemovalRecord.Reason) throws {
+        var bodies: [EntryBody] = []
+        for isHeld in [true, false] {
+            for (stream, group) in Dictionary(grouping: candidates.filter { $0.isHeld == isHeld }, by: \.id.stream).sorted(by: { $0.key < $1.key }) {
+                let record = RemovalRecord(
+                    stream: stream, sequences: SequenceRanges(group.map(\.id.sequence)), bytes: group.reduce(0) { $0 + $1.bytes },
+                    durationMilliseconds: group.reduce(0) { $0 + $1.durationMilliseconds }, reason: reason)
+                bodies.append(isHeld ? .released(record) : .evicted(record))
+            }
+        }
+        try writer.append(bodies)
+        for candidate in candidates { writer.removed[candidate.id.stream, default: SequenceRanges()].insert(candidate.id.sequence) }
+        try Self.unlink(candidates.map(\.id), writer.files, writer.storage)
+        writer.logger.notice(
+            "footage was given up",
+            metadata: [
+                "reason": "\(reason.rawValue)", "segments": "\(candidates.count)", "bytes": "\(candidates.reduce(0) { $0 + $1.bytes })",
+                "not_forwarded": "\(candidates.count { !$0.isHeld })",
+            ])
+    }
+
+    static func unlink(_ segments: [SegmentID], _ files: JournalFiles, _ storage: any StorageIO) throws {
+        for id in segments {
+            try storage.remove(files.sealed(id))
+            try storage.remove(files.side(id))
+        }
+        for stream in Set(segments.map(\.stream)).sorted() { try storage.syncDirectory(files.directory(of: stream)) }
+    }
+}

@@ -1,1 +1,0 @@
-// Filled by this part of the plan.

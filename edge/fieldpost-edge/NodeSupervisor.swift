@@ -1,0 +1,127 @@
+import EdgeCapture
+import EdgeJournal
+import EdgeMotion
+import Logging
+import NodeIdentity
+import RecordingModel
+import ServiceLifecycle
+import ServiceSupport
+import StorageIO
+
+/// Runs attempt after attempt to record, until it is asked to stop. What fails at the first one ends the program with a
+/// sentence; once the node has recorded, it waits for its disk to come back and goes on by itself.
+struct NodeSupervisor: Service {
+    let configuration: EdgeConfiguration
+    let configFile: String
+    let clocks: any Clocks
+    let registry: PrometheusRegistry
+    let logger: Logger
+
+    func run() async throws {
+        var interruption: Journal.Interruption?
+        var backoff = Self.newBackoff()
+        var generator = SystemRandomNumberGenerator()
+        while true {
+            let started = clocks.now().bootMilliseconds
+            var hasRecorded = interruption != nil
+            let failure: any Error
+            do {
+                let attempt = try NodeAttempt(self, interruption: interruption)
+                hasRecorded = true
+                do {
+                    try await attempt.run()
+                    return
+                } catch {
+                    failure = attempt.journal.failure ?? error
+                }
+            } catch {
+                failure = error
+            }
+            if Task.isShuttingDownGracefully || failure is CancellationError { return }
+            report(failure)
+            guard hasRecorded else { throw failure }
+            if interruption == nil || clocks.now().bootMilliseconds - started >= Self.steadyMilliseconds {
+                interruption = Journal.Interruption(cause: Self.cause(failure), detail: "recording had to stop: \(failure)")
+                backoff = Self.newBackoff()
+            }
+            let pause = backoff.next(using: &generator)
+            logger.error("recording stopped; it is tried again", metadata: ["reason": "\(failure)", "pause": "\(pause)"])
+            // The disk says nothing when it comes back: time is all that can be awaited.
+            try await cancelWhenGracefulShutdown { try? await Task.sleep(for: pause) }
+            if Task.isShuttingDownGracefully { return }
+        }
+    }
+
+    private static let steadyMilliseconds: Int64 = 30_000
+    private static func newBackoff() -> Backoff { Backoff(first: .seconds(1), longest: .seconds(30)) }
+
+    private static func cause(_ failure: any Error) -> GapCause {
+        if let error = failure as? StorageError, error.isNoSpace { return .diskFull }
+        if case .failed(_, isNoSpace: true)? = failure as? JournalError { return .diskFull }
+        return .diskFault
+    }
+
+    private func report(_ failure: any Error) {
+        guard let folder = try? NodeFolder(configuration) else { return }
+        StatusFile(folder).write(
+            RunningStatus(
+                writtenUnixMilliseconds: clocks.now().wall.unixMilliseconds, problem: "recording stopped: \(failure)", cameras: [], sync: nil,
+                metrics: registry.text()))
+    }
+}
+
+/// One attempt: opens the data directory, records and forwards until something ends it.
+struct NodeAttempt {
+    let journal: Journal
+    private let group: ServiceGroup
+    private let logger: Logger
+    private let recorders: Int
+
+    init(_ node: NodeSupervisor, interruption: Journal.Interruption?) throws {
+        let configuration = node.configuration
+        let folder = try NodeFolder(configuration, anchored: true)
+        try folder.requirePrepared(configFile: node.configFile)
+        let clocks = node.clocks
+        let identity = try folder.identity()
+        let journal = try folder.openJournal(configuration, identity: identity, clocks: clocks, interruption: interruption, logger: Logger(label: "journal"))
+        self.journal = journal
+        logger = node.logger
+        do {
+            let boots = try journal.bootsSinceTrustedClock()
+            (clocks as? NodeClocks)?.raiseFloor(ClockKeeper.earliestStart(of: clocks.bootID, after: boots))
+            let triggers = configuration.eventTriggers()
+            let recorders = try configuration.cameras.map { camera in
+                CameraRecorder(
+                    configuration: try camera.capture(configVersion: configuration.version), segmentsRoot: folder.segments, storage: folder.storage,
+                    sink: journal, clocks: clocks, triggers: triggers?[camera.id], randomness: SystemRandomNumberGenerator(), logger: Logger(label: "capture"))
+            }
+            self.recorders = recorders.count
+            let endpoint = configuration.hub.isEnabled ? try folder.hub() : nil
+            let sync = try endpoint.map { try configuration.syncService($0, identity: identity, journal: journal, clocks: clocks) }
+            if sync == nil { logger.notice(configuration.hub.isEnabled ? "no hub joined yet: recording only" : "hub disabled: recording only") }
+
+            // Started in this order, stopped in reverse: capture seals and delivers, then sync ends, then the journal closes.
+            var services: [any Service] = [JournalService(journal: journal)]
+            services.append(
+                StatusService(
+                    file: StatusFile(folder), journal: journal, sync: sync, clocks: clocks, registry: node.registry,
+                    intervalSeconds: configuration.metrics.intervalSeconds))
+            services.append(ClockService(journal: journal, clocks: clocks, boots: boots, logger: Logger(label: "clock")))
+            if let sync { services.append(SyncRunner(sync: sync)) }
+            if let events = try configuration.eventService(triggers, clocks: clocks) { services.append(events) }
+            services.append(CaptureService(recorders: recorders))
+            group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: logger))
+            logger.info(
+                "recording", metadata: ["cameras": "\(recorders.count)", "node": "\(identity.nodeID)", "config": "\(configuration.version)"])
+        } catch {
+            journal.close()
+            throw error
+        }
+    }
+
+    func run() async throws {
+        ServiceNotifier().ready()
+        defer { journal.close() }
+        try await group.run()
+    }
+}
