@@ -1,7 +1,7 @@
 /// Watches the two clocks of a running boot and says which `clock` entries to write. Fed about once a second; a value
 /// without clock, disk or network of its own.
 ///
-/// - A better source, steady for 5 s, gives a `fix`; with the first one from outside the node (hub, ntp, gps) earlier
+/// - A first or a better source, steady for 5 s, gives a `fix`; with the first one from outside the node (hub, ntp, gps) earlier
 ///   boots are placed too.
 /// - The same source at an offset that differs by more than 2 s gives one `step` when it jumped and one `drift` when it
 ///   crept. A leap second, stepped or smeared, is neither, and daylight saving does not exist in UTC.
@@ -78,7 +78,8 @@ package struct ClockKeeper: Hashable, Sendable {
     private mutating func judge(_ now: Reading) -> [ClockRecord] {
         guard let known = base else {
             base = now
-            return now.source >= .hub ? [record(now, .fix)] : []
+            // An earlier process of this boot may have known less.
+            return now.source > .none ? [record(now, .fix)] : []
         }
         if now.source > known.source {
             base = now

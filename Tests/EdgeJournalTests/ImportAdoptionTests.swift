@@ -21,16 +21,15 @@ struct ImportAdoptionTests {
         var segments: [SegmentRecord] = []
         for sequence in 0..<UInt64(2) {
             let stream = StreamID(camera: camera, kind: .main)
-            let closed = try bench.write(stream, sequence)
-            var record = closed.record
-            record.bootID = boot
-            record.startBootMilliseconds = Int64(sequence) * 6_000
-            record.endBootMilliseconds = record.startBootMilliseconds + 6_000
-            record.run = 0
+            let own = bench.clocks.bootID
+            bench.clocks.call(boot)
+            let wall = bench.clocks.now().wall
+            let closed = try bench.write(stream, sequence, at: Moment(bootNanoseconds: Int64(sequence) * 6_000_000_000, wall: wall))
+            bench.clocks.call(own)
             for (path, name) in [(closed.openPath, SegmentFiles.openName(sequence)), (closed.sidePath, SegmentFiles.sideName(sequence))] {
                 try storage.rename(FilePath(path), to: target.appending(name))
             }
-            segments.append(record)
+            segments.append(closed.record)
         }
         let manifest = ImportManifest(
             record: ImportRecord(

@@ -26,6 +26,8 @@ final class TestClocks: Clocks {
             Moment(bootNanoseconds: $0.milliseconds * 1_000_000, wall: WallEstimate(unixMilliseconds: $0.wall, source: .ntp, uncertaintyMilliseconds: 10))
         }
     }
+    /// Only the name of the boot; the clocks run on.
+    func call(_ boot: String) { state.withLock { $0.boot = boot } }
     func advance(milliseconds: Int64) {
         state.withLock {
             $0.milliseconds += milliseconds

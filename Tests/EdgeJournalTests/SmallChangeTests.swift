@@ -88,7 +88,10 @@ struct SmallChangeTests {
         try #require(descriptor >= 0)
         var found = 0
         var harmless = 0
-        for (offset, byte) in original.enumerated() {
+        // Of the index, which is by far the largest and only an index, a part: another one in each run.
+        let step = part == .index && !PowerCutTests.isLong ? 23 : 1
+        for offset in stride(from: Int.random(in: 0..<step), to: original.count, by: step) {
+            let byte = original[offset]
             for changed in [byte ^ 1, byte ^ 0xFF] {
                 var value = changed
                 try #require(pwrite(descriptor, &value, 1, off_t(offset)) == 1)

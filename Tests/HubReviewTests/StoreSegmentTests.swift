@@ -32,7 +32,8 @@ import Testing
                 small.node.description, "log", small.camera.description, kind.rawValue, Int64(sequence), Int64(sequence), record.startUnixMilliseconds,
                 record.endUnixMilliseconds, record.bytes, hash.hex, isHeld, text,
             ]
-            try await hub.catalogue.write { try $0.execute(sql: "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", arguments: values) }
+            let columns = "node, log, camera, kind, sequence, log_index, start_ms, end_ms, bytes, sha256, held, record"
+            try await hub.catalogue.write { try $0.execute(sql: "INSERT INTO segments (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", arguments: values) }
         }
         try await insert(0, .main, at: 0)
         try await insert(1, .proxy, at: 600_000)

@@ -54,7 +54,7 @@ private let morning: Int64 = 1_795_248_000_000
         #expect(spans[2].detail == "dark; clock corrected by the node later (±30 min)" && spans[2].cause == .powerCut)
         let segment = try #require(timeline.segments.first)
         #expect(segment.record.startUnixMilliseconds == 10_000 && segment.startUnixMilliseconds == morning - hour - 120_000)
-        #expect(segment.correctedUncertaintyMilliseconds == 1_800_020 && segment.isTimeCorrected)
+        #expect(segment.correctedUncertaintyMilliseconds == 1_800_026 && segment.isTimeCorrected)
         let found = try await store.segment(segment.record.sha256, node: log.node, camera: log.camera, within: (morning - 2 * hour)..<morning)
         #expect(found == segment)
         #expect(try await store.segment(segment.record.sha256, node: log.node, camera: log.camera, within: 0..<hour) == nil)

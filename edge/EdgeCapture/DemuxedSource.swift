@@ -85,7 +85,7 @@ final class DemuxedSource: CameraSource {
             if !settings.isListening, afterNanoseconds < connectNanoseconds { return .failed(.cameraRefused, "\(detail) (it refused: is the passphrase right?)") }
             return failure
         }
-        if configuration.scheme.hasPrefix("rtsp"), error.kind == .unsupported, error.operation.hasPrefix("open ") {
+        if !hasTimedOut, configuration.scheme.hasPrefix("rtsp"), error.kind == .unsupported, error.operation.hasPrefix("open ") {
             // A connection that is closed in the middle of an answer is "invalid data" to FFmpeg.
             return .failed(.cameraUnreachable, "\(detail) (no RTSP answer)")
         }

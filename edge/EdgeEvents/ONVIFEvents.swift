@@ -2,6 +2,7 @@ import EdgeMotion
 import EdgeONVIF
 import Logging
 import RecordingModel
+import Synchronization
 
 /// Fetches the events of cameras that speak ONVIF, and puts them into their trigger boxes.
 package struct ONVIFEvents: Sendable {
@@ -44,10 +45,17 @@ package struct ONVIFEvents: Sendable {
         var logger = logger
         logger[metadataKey: "camera"] = "\(camera.id)"
         let (clocks, said) = (clocks, logger)
+        // A camera that is away for a month is one line, not one every half minute.
+        let isHeard = Mutex<Bool?>(nil)
         do {
             try await ONVIFClient.with(credentials: camera.credentials, clocks: clocks) { client in
                 await client.device(at: url).runSubscription(
                     changed: { state in
+                        let now = state == .subscribed
+                        guard isHeard.withLock({ heard in
+                            defer { heard = now }
+                            return heard != now
+                        }) else { return }
                         switch state {
                         case .subscribed: said.info("subscribed to the camera's events")
                         case .failed(let error, _): said.warning("the camera's events are not heard; trying again", metadata: ["error": "\(error)"])

@@ -26,9 +26,9 @@ struct ImportCommand: AsyncParsableCommand {
     @Argument(help: "A file, or a folder with all below it.") var path: String
     @OptionGroup var options: EdgeOptions
     @Option(help: "The camera that recorded it; not one that this node records.") var camera: String
-    @Option(name: .customLong("clock-offset"), help: "Added to the camera's time: +01:02:03, -02:30 (hours and minutes), or seconds.") var clockOffset: String?
+    @Option(name: .customLong("clock-offset"), parsing: .unconditional, help: "Added to the camera's time: +01:02:03, -02:30 (hours and minutes), or seconds.") var clockOffset: String?
     @Option(help: "When the first picture was taken, such as 2026-01-02T03:04:05Z. For one file only.") var start: String?
-    @Option(name: .customLong("name-time-offset"), help: "The time zone of times in file names, such as +05:00.") var nameTimeOffset = "Z"
+    @Option(name: .customLong("name-time-offset"), parsing: .unconditional, help: "The time zone of times in file names, such as +05:00.") var nameTimeOffset = "Z"
     @Option(name: .customLong("operator"), help: "Who imports it. Default: the name of the login.") var operatorName: String?
     @Option(name: .customLong("audio-reason"), help: "Keep the sound, for this reason. Without it sound is left out.") var audioReason: String?
     @Flag(name: .customLong("dry-run"), help: "Read the card and say what would be imported.") var dryRun = false
