@@ -58,7 +58,7 @@ struct StreamTests {
                 signal.signal(signal.SIGTERM, lambda *_: (child.kill(), sys.exit(0)))
                 while True:
                     child = subprocess.Popen(['ffmpeg', '-nostdin', '-v', 'quiet'] + sys.argv[1:])
-                    try await child.wait(); time.sleep(0.2)
+                    child.wait(); time.sleep(0.2)
                 """, arguments: Streamer.picture + Streamer.tone + encoder + Streamer.aac + ["-f", format, target.replacing("PORT", with: port)])
             defer { withExtendedLifetime(caller) {} }
             try await expectFootage(bench, codecs: codecs, sound: "mp4a.40.2")

@@ -125,6 +125,48 @@ import TestSupport
         try Data(bytes).write(to: URL(fileURLWithPath: path))
     }
 
+    @Test func aNewSizeWithinTheFileBeginsANewRun() throws {
+        let bench = try Bench()
+        // Joined before they are muxed: joined transport streams would also break their packets' count.
+        try Footage.make(bench.scratch.path("a.h264"), seconds: 2, video: Footage.h264)
+        try Footage.make(bench.scratch.path("b.h264"), seconds: 2, video: ["-s", "640x360"] + Footage.h264)
+        let both = try ["a.h264", "b.h264"].flatMap { [UInt8](try Data(contentsOf: URL(fileURLWithPath: bench.scratch.path($0)))) }
+        try Data(both).write(to: URL(fileURLWithPath: bench.scratch.path("both.h264")))
+        try Footage.ffmpeg(["-fflags", "+genpts", "-r", "25", "-i", bench.scratch.path("both.h264"), "-c", "copy", bench.file("both.ts")])
+        try bench.stage()
+        let (folder, manifest) = try #require(try bench.manifests().first)
+        #expect(manifest.segments.map(\.end) == [.parametersChanged, .imported])
+        #expect(manifest.segments.map(\.run) == [0, 1])
+        #expect(manifest.segments.map(\.widthPixels) == [320, 640])
+        #expect(manifest.segments.map(\.frames).reduce(0, +) >= 98)
+        #expect(abs(manifest.segments[1].startBootMilliseconds - manifest.segments[0].endBootMilliseconds) <= 40)
+        for record in manifest.segments {
+            #expect(try Footage.complaints(folder.appending(SegmentFiles.openName(record.sequence)).string) == "")
+        }
+    }
+
+    @Test func aClockThatStepsBackWithinTheFileLosesNothing() throws {
+        let bench = try Bench()
+        try Footage.make(bench.scratch.path("a.ts"), seconds: 2, video: Footage.h264, container: ["-output_ts_offset", "500"])
+        try Footage.make(bench.scratch.path("b.ts"), seconds: 2, video: Footage.h264, container: ["-output_ts_offset", "20"])
+        let both = try ["a.ts", "b.ts"].flatMap { [UInt8](try Data(contentsOf: URL(fileURLWithPath: bench.scratch.path($0)))) }
+        try Data(both).write(to: URL(fileURLWithPath: bench.file("both.ts")))
+        let report = try #require(try bench.stage().first)
+        #expect(report.missing?.contains("the timestamps step 1 time") == true, "\(report)")
+        let (_, manifest) = try #require(try bench.manifests().first)
+        #expect(manifest.segments.count == 2)
+        #expect(manifest.segments[1].startBootMilliseconds == manifest.segments[0].endBootMilliseconds)
+        #expect(manifest.segments.map(\.frames).reduce(0, +) >= 98)
+    }
+
+    @Test func anAVIWithBFramesSaysThatItsOrderIsNotKnown() throws {
+        let bench = try Bench()
+        try Footage.make(bench.file("a.avi"), video: Footage.h264WithBFrames)
+        let report = try #require(try bench.stage().first)
+        #expect(report.status == .imported)
+        #expect(report.missing?.contains("out of order") == true, "\(report)")
+    }
+
     @Test func theNodeTakesOverWhatWasStaged() throws {
         let bench = try Bench()
         try Footage.make(bench.file("20260102_030405.mp4"), video: Footage.h264WithBFrames)

@@ -89,7 +89,7 @@ struct SmallChangeTests {
         var found = 0
         var harmless = 0
         // Of the index, which is by far the largest and only an index, a part: another one in each run.
-        let step = part == .index && !PowerCutTests.isLong ? 23 : 1
+        let step = part == .index && !PowerCutTests.isLong ? 41 : 1
         for offset in stride(from: Int.random(in: 0..<step), to: original.count, by: step) {
             let byte = original[offset]
             for changed in [byte ^ 1, byte ^ 0xFF] {

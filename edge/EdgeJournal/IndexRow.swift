@@ -181,27 +181,27 @@ extension IndexRow: FetchableRecord {
         ]
     }
 
-    init(row: Row) {
-        func number(_ column: String) -> UInt64? { (row[column] as Int64?).map { UInt64(clamping: $0) } }
-        index = number("idx") ?? 0
-        kind = row["kind"]
-        writtenUnixMilliseconds = row["written"]
-        stream = row["stream"]
-        sequence = number("sequence")
-        run = number("run")
-        bootID = row["boot"]
-        startBootMilliseconds = row["start_boot"]
-        endBootMilliseconds = row["end_boot"]
-        recordedStartUnixMilliseconds = row["recorded_wall"]
-        source = (row["source"] as String?).flatMap { ClockSource(rawValue: $0) }
-        uncertaintyMilliseconds = row["uncertainty"]
-        startUnixMilliseconds = row["start_wall"]
-        endUnixMilliseconds = row["end_wall"]
-        bytes = row["bytes"]
-        reason = row["reason"]
-        label = row["label"]
-        hash = row["hash"]
-        isHeld = row["held"]
-        removal = (row["removal"] as Int64?).flatMap { Removal(rawValue: $0) }
+    init(row: Row) throws {
+        func number(_ column: String) throws -> UInt64? { (try row.optional(column) as Int64?).map { UInt64(clamping: $0) } }
+        index = UInt64(clamping: try row.value("idx") as Int64)
+        kind = try row.value("kind")
+        writtenUnixMilliseconds = try row.value("written")
+        stream = try row.optional("stream")
+        sequence = try number("sequence")
+        run = try number("run")
+        bootID = try row.value("boot")
+        startBootMilliseconds = try row.optional("start_boot")
+        endBootMilliseconds = try row.optional("end_boot")
+        recordedStartUnixMilliseconds = try row.optional("recorded_wall")
+        source = (try row.optional("source") as String?).flatMap { ClockSource(rawValue: $0) }
+        uncertaintyMilliseconds = try row.optional("uncertainty")
+        startUnixMilliseconds = try row.optional("start_wall")
+        endUnixMilliseconds = try row.optional("end_wall")
+        bytes = try row.optional("bytes")
+        reason = try row.optional("reason")
+        label = try row.optional("label")
+        hash = try row.optional("hash")
+        isHeld = try row.value("held")
+        removal = (try row.optional("removal") as Int64?).flatMap { Removal(rawValue: $0) }
     }
 }

@@ -142,7 +142,7 @@ extension JournalIndex {
         try database.read { database in
             let sql = "SELECT start_boot, sequence FROM entries WHERE kind = 'segment' AND stream = ? AND boot = ?"
             return try Row.fetchAll(database, sql: sql, arguments: [stream.description, bootID]).reduce(into: [:]) {
-                $0[$1["start_boot"] as Int64] = UInt64(clamping: $1["sequence"] as Int64)
+                $0[try $1.value("start_boot") as Int64] = UInt64(clamping: try $1.value("sequence") as Int64)
             }
         }
     }
@@ -150,7 +150,7 @@ extension JournalIndex {
 
 extension JournalReader {
     /// Hashes of the files that were imported.
-    package func importedOriginals() throws -> Set<ContentHash> { try usableIndex().importedOriginals() }
+    package func importedOriginals() throws -> Set<ContentHash> { try withIndex { try $0.importedOriginals() } }
 }
 
 /// One folder that an importer left.

@@ -3,6 +3,14 @@ import GRDB
 import RecordingModel
 
 extension JournalIndex {
+    /// Whether SQLite finds the file of one piece, every row in every index of it, and the flags are those of this statement.
+    func isWhole(held: [StreamID: SequenceRanges]) throws -> Bool {
+        try database.read { database in
+            try String.fetchOne(database, sql: "PRAGMA integrity_check(1)") == "ok"
+                && Self.appliedRanges(database).filter { !$0.value.ranges.isEmpty } == held.filter { !$0.value.ranges.isEmpty }
+        }
+    }
+
     func rows(_ range: Range<UInt64>) throws -> [IndexRow] {
         try database.read { database in
             try IndexRow.fetchAll(
@@ -24,8 +32,8 @@ extension JournalIndex {
         try database.read { database in
             let sql = "SELECT stream, max(sequence) AS sequence, max(run) AS run FROM entries WHERE kind = 'segment' GROUP BY stream"
             return try Row.fetchAll(database, sql: sql).reduce(into: [:]) { result, row in
-                guard let stream = StreamID(row["stream"] as String) else { return }
-                result[stream] = (UInt64(clamping: row["sequence"] as Int64) + 1, UInt64(clamping: row["run"] as Int64) + 1)
+                guard let stream = StreamID(try row.value("stream") as String) else { return }
+                result[stream] = (UInt64(clamping: try row.value("sequence") as Int64) + 1, UInt64(clamping: try row.value("run") as Int64) + 1)
             }
         }
     }
@@ -94,8 +102,8 @@ extension JournalIndex {
             let cursor = try Row.fetchCursor(database, sql: sql)
             var ranges: [StreamID: SequenceRanges] = [:]
             while let row = try cursor.next() {
-                guard let stream = StreamID(row["stream"] as String) else { continue }
-                ranges[stream, default: SequenceRanges()].insert(UInt64(clamping: row["sequence"] as Int64))
+                guard let stream = StreamID(try row.value("stream") as String) else { continue }
+                ranges[stream, default: SequenceRanges()].insert(UInt64(clamping: try row.value("sequence") as Int64))
             }
             return ranges
         }
@@ -123,20 +131,21 @@ extension JournalIndex {
             var totals = Totals()
             let all = "SELECT count(*) AS n, coalesce(sum(bytes), 0) AS bytes FROM entries WHERE kind = 'segment' AND removal IS NULL"
             if let row = try Row.fetchOne(database, sql: all) {
-                totals.segments = row["n"]
-                totals.bytes = row["bytes"]
+                totals.segments = try row.value("n")
+                totals.bytes = try row.value("bytes")
             }
             let open = """
                 SELECT count(*) AS n, coalesce(sum(bytes), 0) AS bytes, coalesce(sum(end_boot - start_boot), 0) AS ms
                 FROM entries WHERE kind = 'segment' AND removal IS NULL AND held = 0
                 """
             if let row = try Row.fetchOne(database, sql: open) {
-                totals.backlog = Backlog(segments: row["n"], bytes: row["bytes"], durationMilliseconds: row["ms"])
+                totals.backlog = Backlog(segments: try row.value("n"), bytes: try row.value("bytes"), durationMilliseconds: try row.value("ms"))
             }
             let newest = "SELECT stream, max(sequence) AS sequence, max(end_wall) AS end_wall FROM entries WHERE kind = 'segment' GROUP BY stream"
             for row in try Row.fetchAll(database, sql: newest) {
-                guard let stream = StreamID(row["stream"] as String) else { continue }
-                totals.newest[stream] = JournalStatus.Newest(sequence: UInt64(clamping: row["sequence"] as Int64), endUnixMilliseconds: row["end_wall"])
+                guard let stream = StreamID(try row.value("stream") as String) else { continue }
+                totals.newest[stream] = JournalStatus.Newest(
+                    sequence: UInt64(clamping: try row.value("sequence") as Int64), endUnixMilliseconds: try row.value("end_wall"))
             }
             return totals
         }

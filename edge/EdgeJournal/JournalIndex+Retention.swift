@@ -35,7 +35,7 @@ extension JournalIndex {
             let sql = "SELECT s.* FROM entries s WHERE s.kind = 'segment' AND s.removal IS NULL AND \(rank.condition) ORDER BY s.idx"
             let rows = try Row.fetchCursor(database, sql: sql)
             while let row = try rows.next() {
-                if let candidate = Candidate(row), !body(candidate) { return }
+                if let candidate = try Candidate(row), !body(candidate) { return }
             }
         }
     }
@@ -47,21 +47,21 @@ extension JournalIndex {
                 SELECT s.* FROM entries s WHERE s.kind = 'segment' AND s.removal IS NULL AND s.end_wall < ?
                 AND (s.source <> 'none' OR s.start_wall <> s.recorded_wall) ORDER BY s.idx LIMIT ?
                 """
-            return try Row.fetchAll(database, sql: sql, arguments: [unixMilliseconds, limit]).compactMap { Candidate($0) }
+            return try Row.fetchAll(database, sql: sql, arguments: [unixMilliseconds, limit]).compactMap { try Candidate($0) }
         }
     }
 
     func candidate(_ id: SegmentID) throws -> Candidate? {
         try database.read { database in
             let sql = "SELECT * FROM entries WHERE kind = 'segment' AND removal IS NULL AND stream = ? AND sequence = ? LIMIT 1"
-            return try Row.fetchOne(database, sql: sql, arguments: [id.stream.description, Int64(clamping: id.sequence)]).flatMap { Candidate($0) }
+            return try Row.fetchOne(database, sql: sql, arguments: [id.stream.description, Int64(clamping: id.sequence)]).flatMap { try Candidate($0) }
         }
     }
 }
 
 extension JournalIndex.Candidate {
-    fileprivate init?(_ row: Row) {
-        let row = IndexRow(row: row)
+    fileprivate init?(_ row: Row) throws {
+        let row = try IndexRow(row: row)
         guard let stream = row.stream.flatMap({ StreamID($0) }), let sequence = row.sequence else { return nil }
         self.init(
             id: SegmentID(stream: stream, sequence: sequence), bytes: row.bytes ?? 0,

@@ -79,11 +79,11 @@ struct JournalIndex: Sendable {
     /// Nil for an index that is new, or not of one piece.
     func extent() throws -> Extent? {
         try database.read { database in
-            let state = try Row.fetchAll(database, sql: "SELECT name, value FROM state").reduce(into: [String: String]()) { $0[$1["name"]] = $1["value"] }
+            let state = try Row.fetchAll(database, sql: "SELECT name, value FROM state").reduce(into: [String: String]()) { $0[try $1.value("name")] = try $1.value("value") }
             let rows = try Row.fetchOne(database, sql: "SELECT count(*) AS n, max(idx) AS top FROM entries")
             guard let log = state["log"].flatMap({ LogID($0) }), let size = state["size"].flatMap({ UInt64($0) }),
-                let root = state["root"].flatMap({ ContentHash($0) }), let rows, rows["n"] as Int64 == Int64(clamping: size),
-                size == 0 || rows["top"] as Int64? == Int64(clamping: size - 1)
+                let root = state["root"].flatMap({ ContentHash($0) }), let rows, (try rows.value("n") as Int64) == Int64(clamping: size),
+                try size == 0 || (rows.optional("top") as Int64?) == Int64(clamping: size - 1)
             else { return nil }
             return Extent(log: log, size: size, root: root)
         }
@@ -174,10 +174,10 @@ struct JournalIndex: Sendable {
         }
     }
 
-    private static func appliedRanges(_ database: Database) throws -> [StreamID: SequenceRanges] {
+    static func appliedRanges(_ database: Database) throws -> [StreamID: SequenceRanges] {
         try Row.fetchAll(database, sql: "SELECT name, value FROM state WHERE name LIKE 'held %'").reduce(into: [:]) { result, row in
-            let name: String = row["name"]
-            if let stream = StreamID(String(name.dropFirst("held ".count))) { result[stream] = SequenceRanges(row["value"] as String) }
+            let name: String = try row.value("name")
+            if let stream = StreamID(String(name.dropFirst("held ".count))) { result[stream] = SequenceRanges(try row.value("value") as String) }
         }
     }
 }

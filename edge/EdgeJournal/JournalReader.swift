@@ -29,14 +29,12 @@ package struct JournalReader: Sendable {
     package func segments(
         of stream: StreamID? = nil, fromUnixMilliseconds: Int64? = nil, toUnixMilliseconds: Int64? = nil, including: [JournalRow.Other] = [], limit: Int
     ) throws -> [JournalRow] {
-        try usableIndex().spans(of: stream, from: fromUnixMilliseconds, to: toUnixMilliseconds, kinds: JournalRow.kinds(including), limit: limit)
+        try withIndex { try $0.spans(of: stream, from: fromUnixMilliseconds, to: toUnixMilliseconds, kinds: JournalRow.kinds(including), limit: limit) }
             .compactMap { JournalRow($0) }
     }
 
     package func status() throws -> JournalStatus {
-        let index = try usableIndex()
-        let totals = try index.totals()
-        let size = try index.extent()?.size ?? 0
+        let (totals, size) = try withIndex { (try $0.totals(), try $0.extent()?.size ?? 0) }
         return JournalStatus(
             node: node, log: log, logSize: size, lastCheckpoint: try CheckpointReader.last(checkpointsPath, storage: storage)?.checkpoint, segments: totals.segments,
             bytes: totals.bytes, backlog: totals.backlog, newest: totals.newest, space: try? storage.space(files.root), diskProblem: nil, cameras: [],
@@ -49,6 +47,15 @@ package struct JournalReader: Sendable {
     func usableIndex() throws -> JournalIndex {
         if let index = try? JournalIndex.openForReading(files.index), (try? index.extent())??.log == log { return index }
         return try rebuiltIndex()
+    }
+
+    /// Asks the index; where its answer shows that it is damaged, one made from the log.
+    func withIndex<Answer>(_ ask: (JournalIndex) throws -> Answer) throws -> Answer {
+        do {
+            return try ask(try usableIndex())
+        } catch where JournalIndex.isDamage(error) {
+            return try ask(try rebuiltIndex())
+        }
     }
 
     /// The index as it should be.
@@ -99,7 +106,7 @@ package struct JournalReader: Sendable {
 
     /// What the log says of a segment; nil when there is no such entry.
     package func record(of segment: SegmentID) throws -> SegmentRecord? {
-        guard let row = try usableIndex().row(of: segment) else { return nil }
+        guard let row = try withIndex({ try $0.row(of: segment) }) else { return nil }
         return try records(at: [row.index])[row.index]
     }
 
