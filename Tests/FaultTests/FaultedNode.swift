@@ -51,8 +51,8 @@ final class FaultedNode {
     convenience init(copyOf past: Past) async throws {
         try await self.init(cameras: past.cameras)
         let root = root
-        // One that was killed early enough has none.
-        if FileManager.default.fileExists(atPath: past.root) { try await runSuccessfully("cp", ["-a", past.root, root]) }
+        try FileManager.default.removeItem(atPath: root)
+        try await runSuccessfully("cp", ["-a", past.root, root])
         self.past = past
         self.past.root = root
     }
