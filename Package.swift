@@ -143,11 +143,13 @@ let package = Package(
             "EdgeImport", "EdgeCapture", "EdgeJournal", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", "TestSupport", crypto, logging, system,
         ]),
         tests("FaultTests", ["TestSupport", "LogFixtures", "EdgeJournal", "EvidenceLog", "StorageIO", "RecordingModel", crypto, logging, system]),
-        tests("EndToEndTests", ["TestSupport", "NodeIdentity", "RecordingModel"]),
+        tests("EndToEndTests", ["TestSupport", "EdgeJournal", "EvidenceLog", "NodeIdentity", "RecordingModel", "StorageIO", logging, system]),
         tests("LibAVTests", ["LibAV"]),
         tests("EdgeCaptureTests", ["TestSupport", "EdgeCapture", "EdgeMotion", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
         tests("ZstdTests", ["Zstd", "CZstd"]),
         tests("ServiceSupportTests", ["ServiceSupport", "RecordingModel", logging, coreMetrics]),
-        tests("EdgeConfigurationTests", ["fieldpost-edge", "EdgeMotion", "ServiceSupport", "RecordingModel", logging]),
+        tests("EdgeConfigurationTests", [
+            "fieldpost-edge", "EdgeCapture", "EdgeJournal", "EdgeMotion", "ServiceSupport", "StorageIO", "RecordingModel", "TestSupport", lifecycle, logging, system,
+        ]),
     ]
 )

@@ -50,7 +50,7 @@ package struct Demuxer: ~Copyable {
         try checked(avformat_open_input(&input, url, nil, &options), "open \(name)", interrupt)
         let isUntimed = (allocated.pointee.iformat?.pointee.flags ?? 0) & AVFMT_NOTIMESTAMPS != 0
         // What is read to guess the rate would be handed out late.
-        if isUntimed, !Self.hasLength(allocated) { allocated.pointee.fps_probe_size = 0 }
+        if isUntimed, !Self.hasLength(allocated, url) { allocated.pointee.fps_probe_size = 0 }
         do throws(LibAVError) {
             interrupt.arm(milliseconds: settings.openMilliseconds)
             let found = avformat_find_stream_info(allocated, nil)
@@ -64,7 +64,7 @@ package struct Demuxer: ~Copyable {
             throw error
         }
         codecs = (0..<Int(allocated.pointee.nb_streams)).map { allocated.pointee.streams?[$0]?.pointee.codecpar.pointee.codec_id ?? AV_CODEC_ID_NONE }
-        isRecording = Self.hasLength(allocated)
+        isRecording = Self.hasLength(allocated, url)
         self.isUntimed = isUntimed
         context = allocated
         self.interrupt = interrupt
@@ -103,9 +103,13 @@ package struct Demuxer: ~Copyable {
         }
     }
 
-    /// A playlist has a size, whatever it leads to.
-    private static func hasLength(_ context: UnsafeMutablePointer<AVFormatContext>) -> Bool {
-        if let name = context.pointee.iformat?.pointee.name, strcmp(name, "hls") == 0 { return context.pointee.duration > 0 }
+    /// A playlist has a size, whatever it leads to; and a camera that sends pictures for ever, each in a part of its own
+    /// (`multipart/x-mixed-replace`), may claim any.
+    private static func hasLength(_ context: UnsafeMutablePointer<AVFormatContext>, _ url: String) -> Bool {
+        if let name = context.pointee.iformat?.pointee.name {
+            if strcmp(name, "hls") == 0 { return context.pointee.duration > 0 }
+            if strcmp(name, "mpjpeg") == 0, url.prefix(4).lowercased() == "http" { return false }
+        }
         return context.pointee.pb.map { avio_size($0) > 0 } ?? false
     }
 

@@ -29,6 +29,9 @@ package final class InterruptContext: Sendable {
     /// What it does must be short, and must not touch the input.
     package func onWait(_ body: (() -> Void)?) { whileWaiting = body }
 
+    /// To be called, on the same thread, about every half second of a wait that is not FFmpeg's.
+    package func waits() { whileWaiting?() }
+
     /// Ends the call under way and every later one.
     package func cancel() { cancelled.store(true, ordering: .sequentiallyConsistent) }
 

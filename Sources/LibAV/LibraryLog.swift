@@ -58,6 +58,14 @@ private func logCallback(context: UnsafeMutableRawPointer?, level: Int32, format
     if !trimmed.isEmpty { LibraryLog.handle(level: level, line: trimmed) }
 }
 
+package enum LibraryMemory {
+    /// The largest thing that a peer may have FFmpeg put together: four times the largest packet that is taken.
+    package static let allocationBytesMax = 64 << 20
+
+    /// For the whole process. Without it a stream that never ends its picture grows to 2 GiB.
+    package static func bound() { av_max_alloc(allocationBytesMax) }
+}
+
 /// The FFmpeg that this process runs with must be the one it was compiled for: structures change with the major number.
 package enum LibraryVersion {
     package struct Mismatch: Error, CustomStringConvertible {

@@ -55,10 +55,17 @@ package struct ImportRecord: Hashable, Sendable, Codable {
 package struct ImportManifest: Hashable, Sendable, Codable {
     package static let fileName = "manifest.json"
     package static let folderName = "imports"
+    /// Whether this is the name of one file's folder.
+    package static func isFolder(_ name: String) -> Bool { name.utf8.count == 16 && name.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) } }
     package static let byteLimit = 16 << 20
+    /// While files are being staged: how many bytes the importer wants free on the node's disk, as decimal digits. For
+    /// it the journal gives up what the hub holds, and nothing else.
+    package static let wantedName = "wanted"
+    /// Held while files are being staged.
+    package static let lockName = "lock"
     /// With `sequences` empty: the journal fills them in.
     package var record: ImportRecord
-    /// In order; sequence numbers count from 0 and the run is 0. The journal gives both their real numbers.
+    /// In order; sequence numbers and runs count from 0. The journal gives both their real numbers.
     package var segments: [SegmentRecord]
     package init(record: ImportRecord, segments: [SegmentRecord]) {
         self.record = record

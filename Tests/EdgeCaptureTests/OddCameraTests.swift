@@ -12,10 +12,10 @@ struct OddCameraTests {
         var script = ScriptedCamera.Script(groupFrames: 5)
         let odd: [Int64] = [.max, .min, .min + 1, 1 << 61, (1 << 60) - 1, -(1 << 60), 1 << 59, -(1 << 59), 1 << 40, 0]
         script.packets = { frame, bytes, isKey in
-            // A second of sense, two of nonsense, and then sense again, with the odd time at key frames and between.
-            let time = (25..<75).contains(frame) ? odd[Int(frame) % odd.count] &+ frame : frame * 3_600
+            // A second of sense, one of nonsense, and then sense again, with the odd time at key frames and between.
+            let time = (25..<50).contains(frame) ? odd[Int(frame) % odd.count] &+ frame : frame * 3_600
             var packet = ScriptedPacket(bytes, time: time, isKey: isKey)
-            if frame % 7 == 0, (25..<75).contains(frame) { packet.presentationTime = odd[Int(frame / 7) % odd.count] }
+            if frame % 7 == 0, (25..<50).contains(frame) { packet.presentationTime = odd[Int(frame / 7) % odd.count] }
             return [packet]
         }
         let bench = try Bench(url: "scripted:", script: script)

@@ -48,7 +48,15 @@ final class CollectingSink: RecordingSink {
     func nextSequence(for stream: StreamID) -> UInt64 { UInt64(segments.count) }
     func nextRun(for stream: StreamID) -> UInt64 { segments.last.map { $0.run + 1 } ?? 0 }
     func deliver(_ segment: ClosedSegment) throws {
-        if refuses.load(ordering: .relaxed) { throw JournalHasFailed() }
+        if refuses.load(ordering: .relaxed) {
+            hasFailed.store(true, ordering: .relaxed)
+            throw JournalHasFailed()
+        }
+        if Int(segment.record.sequence) == refusedSegment.load(ordering: .relaxed) {
+            refusedSegment.store(-1, ordering: .relaxed)
+            refusedCount.add(1, ordering: .relaxed)
+            throw JournalHasFailed()
+        }
         let open = FilePath(segment.openPath)
         let sealed = open.removingLastComponent().appending(SegmentFiles.sealedName(segment.record.sequence))
         try storage.rename(open, to: sealed)
@@ -61,7 +69,14 @@ final class CollectingSink: RecordingSink {
     }
     func deliver(_ event: EventRecord) throws { state.withLock { $0.events.append(event) } }
     let gapsOffered = Atomic<Int>(0)
-    var refusal: RecordingRefusal? { nil }
+    /// As a journal that has failed: from the first segment on that it refused.
+    var refusal: RecordingRefusal? {
+        hasFailed.load(ordering: .relaxed) ? RecordingRefusal(cause: .diskFault, detail: "\(JournalHasFailed())") : nil
+    }
+    private let hasFailed = Atomic<Bool>(false)
+    /// The number of a segment that alone is refused; -1 for none.
+    let refusedSegment = Atomic<Int>(-1)
+    let refusedCount = Atomic<Int>(0)
     func report(_ health: CameraHealth) { state.withLock { $0.health.append(health) } }
 
     /// Footage and gaps in order of time.

@@ -83,6 +83,13 @@ private let fileMistakes: [(yaml: String, expected: String)] = [
 ]
 
 @Suite struct EdgeConfigurationTests {
+    @Test(arguments: [
+        ("test:pattern?rate=5", "test: the options are size, fps, gop and bitrate"), ("test:?size=63x64", "test: size is WIDTHxHEIGHT, even, 64 to 4096"),
+        ("test:?fps", "test: options are written name=value"), ("test:?fps=0", "test: fps is 1 to 120"),
+    ]) func `what capture would refuse is refused with the file`(url: String, sentence: String) {
+        #expect(problems(camera("url: '\(url)'")) == ["cameras[0].url (line 4, column 10): \(sentence)"])
+    }
+
     @Test func `the example that init writes is accepted and means the defaults`() throws {
         let text = EdgeConfiguration.example(
             dataDirectory: "/srv/\"field\" post", cameras: [.init(id: "gate", url: "rtsp://a:b@10.0.0.1/s#x"), .init(id: "yard", url: "test:pattern")], segmentSeconds: 10)

@@ -158,6 +158,30 @@ import TestSupport
         #expect(try RealStorage().list(bench.data.appending("imports")) == ["lock"])
     }
 
+    @Test func aRunningRecorderIsAskedForRoom() throws {
+        let bench = try Bench()
+        try Footage.make(bench.file("a.mp4"), seconds: 1, video: Footage.h264)
+        let wanted = bench.data.appending(ImportManifest.folderName).appending(ImportManifest.wantedName)
+        let recorder = try DirectoryLock(bench.data.appending("lock"), heldSentence: "")
+        let report = try withExtendedLifetime(recorder) {
+            // The room is there as soon as it was asked for.
+            try bench.stage { $0.reserveBytes = { (try? RealStorage().size(wanted)) ?? nil == nil ? $0.availableBytes : 0 } }
+        }
+        #expect(report.map(\.status) == [.imported])
+        #expect(try RealStorage().size(wanted) == nil)
+        let error = try withExtendedLifetime(recorder) {
+            #expect(throws: ImportStopped.self) {
+                try Footage.make(bench.file("b.mp4"), seconds: 1, video: Footage.h264, seed: 1)
+                try bench.stage(now: 1_800_000_100_000) {
+                    $0.reserveBytes = { $0.availableBytes }
+                    $0.roomPatience = 3
+                }
+            }
+        }
+        #expect(error?.description.contains("forward") == true)
+        #expect(try RealStorage().size(wanted) == nil)
+    }
+
     @Test("keeps what was finished when the disk fails at any write", arguments: 1...12)
     func failingDisk(call: Int) throws {
         let bench = try Bench()

@@ -161,6 +161,25 @@ import TestSupport
         #expect(file.unreadableBytes == 4 * 4_096)
     }
 
+    @Test func aDeadStretchOfACardCostsWhatIsInIt() throws {
+        // 16 MiB in the middle of 64, and the last 8.
+        let bad = [16 << 20..<32 << 20, 56 << 20..<64 << 20]
+        var calls = 0
+        let file = CardFile(name: "a", length: 64 << 20) { offset, buffer in
+            calls += 1
+            let range = Int(offset)..<Int(offset) + buffer.count
+            if bad.contains(where: { $0.overlaps(range) }) { throw CardReadFailure(description: "Input/output error") }
+            buffer.initializeMemory(as: UInt8.self, repeating: 7)
+            return buffer.count
+        }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+        defer { buffer.deallocate() }
+        _ = try file.sha256(buffer: buffer) { _ in }
+        #expect(file.unreadableBytes == 24 << 20)
+        #expect(calls < 3_000, "a dead stretch is not asked for block by block to its end")
+        #expect(try file.read(at: 40 << 20, count: 3) == [7, 7, 7])
+    }
+
     @Test func aCardThatIsPulledOutIsGivenUp() throws {
         let file = CardFile(name: "a", length: 1 << 30) { _, _ in throw CardReadFailure(description: "No such device") }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)

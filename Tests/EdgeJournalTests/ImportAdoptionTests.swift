@@ -103,6 +103,71 @@ struct ImportAdoptionTests {
         #expect(journal.failure == nil)
     }
 
+    @Test(arguments: [SegmentFiles.openName(1), SegmentFiles.sideName(0)])
+    func `A staged file that is gone stops no recorder: what is left is set aside`(name: String) throws {
+        let bench = try JournalBench()
+        let journal = try bench.open()
+        defer { journal.close() }
+        _ = try stage(bench, "a.mp4", folder: "00000000000000aa")
+        _ = try stage(bench, "b.mp4", folder: "00000000000000ab")
+        try RealStorage().remove(bench.directory.appending("imports/00000000000000aa").appending(name))
+        let adopted = try journal.adoptImports()
+        guard case .refused(let reason)? = adopted.first?.outcome else {
+            Issue.record("it was taken: \(adopted)")
+            return
+        }
+        #expect(reason.contains("00000000000000aa.refused"))
+        #expect(adopted.dropFirst().map(\.outcome) == [.adopted])
+        #expect(journal.failure == nil)
+        try bench.record(journal, JournalBench.gate)
+        try journal.flush()
+        #expect(try RealStorage().list(bench.directory.appending("imports")) == ["00000000000000aa.refused"])
+        #expect(try journal.check(deep: true).findings == [])
+    }
+
+    @Test func `Imported footage that only this node has is never too old, whatever the card's clock said`() throws {
+        let bench = try JournalBench()
+        bench.clocks.advance(milliseconds: 86_400_000)
+        let limits = StorageLimits(reserveBytes: 1_000, lowBytes: 10, highBytes: 20, keepDays: 1)
+        let journal = try bench.open(SmallDisk(bench.directory, totalBytes: 1_000_000), limits: limits)
+        defer { journal.close() }
+        let now = bench.clocks.now()
+        try journal.record(ClockRecord(bootID: bench.clocks.bootID, bootMilliseconds: now.bootMilliseconds, wall: now.wall, reason: .fix))
+        _ = try stage(bench, "a.mp4", folder: "00000000000000aa")
+        try journal.adoptImports()
+        bench.clocks.advance(milliseconds: 90 * 86_400_000)
+        journal.keepSpaceNow()
+        let stream = StreamID(camera: try #require(Self.card), kind: .main)
+        #expect(try journal.holdings()[stream] == SequenceRanges(closed: 0...1))
+        try journal.recordStatement([1], held: [stream: SequenceRanges([0])], logSize: journal.logSize)
+        journal.keepSpaceNow()
+        #expect(try journal.holdings()[stream] == SequenceRanges([1]), "what the hub holds goes by its age")
+    }
+
+    @Test func `What an import that broke off has left stays while one is under way`() throws {
+        let bench = try JournalBench()
+        try bench.open().close()
+        let imports = bench.directory.appending(ImportManifest.folderName)
+        let folder = imports.appending("00000000000000aa")
+        try RealStorage().makeDirectory(folder)
+        try RealStorage().replace(folder.appending("0.open.mp4"), with: [1])
+        let lock = try DirectoryLock(imports.appending(ImportManifest.lockName), heldSentence: "")
+        try withExtendedLifetime(lock) {
+            try bench.open().close()
+            #expect(try RealStorage().list(imports) == ["00000000000000aa", "lock"])
+        }
+    }
+
+    @Test func `What an import that broke off has left is removed by the next start`() throws {
+        let bench = try JournalBench()
+        try bench.open().close()
+        let imports = bench.directory.appending(ImportManifest.folderName)
+        try RealStorage().makeDirectory(imports.appending("00000000000000aa"))
+        try RealStorage().replace(imports.appending("00000000000000aa/0.open.mp4"), with: [1])
+        try bench.open().close()
+        #expect(try RealStorage().list(imports) == ["lock"])
+    }
+
     @Test func `A crash at any call while taking over loses nothing and takes nothing twice`() throws {
         func attempt(_ storage: FaultyStorage) throws -> (JournalBench, ImportManifest, opened: Int) {
             let bench = try JournalBench()

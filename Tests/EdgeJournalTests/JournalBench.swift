@@ -18,13 +18,21 @@ import Testing
 /// Clocks that a test turns.
 final class TestClocks: Clocks {
     private let state: Mutex<(boot: String, milliseconds: Int64, wall: Int64)>
+    private let quality = Mutex((source: ClockSource.ntp, uncertainty: Int64(10)))
     init(boot: String = "boot-1") { state = Mutex((boot, 1_000, 1_700_000_000_000)) }
 
     var bootID: String { state.withLock { $0.boot } }
     func now() -> Moment {
-        state.withLock {
-            Moment(bootNanoseconds: $0.milliseconds * 1_000_000, wall: WallEstimate(unixMilliseconds: $0.wall, source: .ntp, uncertaintyMilliseconds: 10))
+        let quality = quality.withLock { $0 }
+        return state.withLock {
+            let wall = WallEstimate(unixMilliseconds: $0.wall, source: quality.source, uncertaintyMilliseconds: quality.uncertainty)
+            return Moment(bootNanoseconds: $0.milliseconds * 1_000_000, wall: wall)
         }
+    }
+    /// The wall clock is set, by whoever.
+    func set(_ source: ClockSource, uncertaintyMilliseconds: Int64, movedByMilliseconds offset: Int64 = 0) {
+        quality.withLock { $0 = (source, uncertaintyMilliseconds) }
+        state.withLock { $0.wall += offset }
     }
     /// Only the name of the boot; the clocks run on.
     func call(_ boot: String) { state.withLock { $0.boot = boot } }

@@ -90,20 +90,103 @@ struct RetentionTests {
         #expect(try journal.check(deep: true).findings == [])
     }
 
-    @Test func `Footage goes by age only where the clock is set, and only when its own time is known`() throws {
+    private func fix(_ bench: JournalBench, _ reason: ClockRecord.Reason = .fix) -> ClockRecord {
+        let now = bench.clocks.now()
+        return ClockRecord(bootID: bench.clocks.bootID, bootMilliseconds: now.bootMilliseconds, wall: now.wall, reason: reason)
+    }
+
+    private static let dayMilliseconds: Int64 = 86_400_000
+
+    @Test func `Footage goes by age when its own time is known, and what is pinned stays`() throws {
         let bench = try JournalBench()
         let disk = SmallDisk(bench.directory, totalBytes: 1_000_000)
         let journal = try bench.open(disk, limits: limits(low: 10, high: 20, days: 2))
         defer { journal.close() }
+        try journal.record(fix(bench))
+        let pinned = try bench.record(journal, JournalBench.gate, through: disk)
         try bench.record(journal, JournalBench.gate, through: disk)
-        bench.clocks.advance(milliseconds: 86_400_000)
+        try bench.reader.setPins([Pin(stream: pinned.stream, sequences: SequenceRanges([0]), reason: "case 7", setUnixMilliseconds: 0)])
+        bench.clocks.advance(milliseconds: Self.dayMilliseconds)
         try bench.record(journal, JournalBench.gate, through: disk)
         try journal.flush()
-        bench.clocks.advance(milliseconds: 86_400_000 + 60_000)
+        bench.clocks.advance(milliseconds: Self.dayMilliseconds + 60_000)
         journal.keepSpaceNow()
         let gone = removals(try bench.followed(journal))
         #expect(gone.map(\.record.reason) == [.age])
-        #expect(gone.first?.record.sequences == SequenceRanges([0]))
+        #expect(gone.first?.record.sequences == SequenceRanges([1]))
+    }
+
+    @Test func `However many old segments are pinned, those after them still go`() throws {
+        let bench = try JournalBench()
+        let disk = SmallDisk(bench.directory, totalBytes: 100_000_000)
+        let journal = try bench.open(disk, limits: limits(low: 10, high: 20, days: 1))
+        defer { journal.close() }
+        try journal.record(fix(bench))
+        let first = try bench.record(journal, JournalBench.gate, through: disk)
+        for _ in 0..<100 { try bench.record(journal, JournalBench.gate, through: disk) }
+        try journal.flush()
+        try bench.reader.setPins([Pin(stream: first.stream, sequences: SequenceRanges(closed: 0...79), reason: "case 7", setUnixMilliseconds: 0)])
+        bench.clocks.advance(milliseconds: 2 * Self.dayMilliseconds)
+        journal.keepSpaceNow()
+        #expect(removals(try bench.followed(journal)).reduce(SequenceRanges()) { $0.union($1.record.sequences) } == SequenceRanges(closed: 80...100))
+    }
+
+    @Test func `A battery clock that says another decade removes nothing`() throws {
+        let bench = try JournalBench()
+        let disk = SmallDisk(bench.directory, totalBytes: 1_000_000)
+        let first = try bench.open(disk, limits: limits(low: 10, high: 20, days: 30))
+        try bench.record(first, JournalBench.gate, through: disk)
+        first.close()
+        bench.clocks.reboot(as: "boot-2", afterMilliseconds: 60_000)
+        bench.clocks.set(.rtc, uncertaintyMilliseconds: 60_000, movedByMilliseconds: 15 * 365 * Self.dayMilliseconds)
+        let second = try bench.open(disk, limits: limits(low: 10, high: 20, days: 30))
+        defer { second.close() }
+        bench.clocks.advance(milliseconds: 3_600_000)
+        second.keepSpaceNow()
+        #expect(try sealed(bench, JournalBench.gate) == SequenceRanges([0]))
+    }
+
+    @Test func `When a clock that was months late is set, what it dated wrongly is re-dated before anything is called old`() throws {
+        let bench = try JournalBench()
+        let disk = SmallDisk(bench.directory, totalBytes: 1_000_000)
+        bench.clocks.set(.rtc, uncertaintyMilliseconds: 60_000)
+        let journal = try bench.open(disk, limits: limits(low: 10, high: 20, days: 30))
+        defer { journal.close() }
+        try bench.record(journal, JournalBench.gate, through: disk)
+        try journal.flush()
+        bench.clocks.advance(milliseconds: 3_600_000)
+        bench.clocks.set(.ntp, uncertaintyMilliseconds: 10, movedByMilliseconds: 60 * Self.dayMilliseconds)
+        journal.keepSpaceNow()
+        bench.clocks.advance(milliseconds: 5_000)
+        journal.keepSpaceNow()
+        try journal.record(fix(bench))
+        journal.keepSpaceNow()
+        bench.clocks.advance(milliseconds: 120_000)
+        journal.keepSpaceNow()
+        #expect(try sealed(bench, JournalBench.gate) == SequenceRanges([0]), "it is an hour old")
+        bench.clocks.advance(milliseconds: 31 * Self.dayMilliseconds)
+        journal.keepSpaceNow()
+        #expect(try sealed(bench, JournalBench.gate).isEmpty)
+    }
+
+    @Test func `An import that waits for room gets what the hub holds, and nothing else`() throws {
+        let bench = try JournalBench()
+        let disk = SmallDisk(bench.directory, totalBytes: 100_000)
+        let journal = try bench.open(disk, limits: limits(low: 1_000, high: 1_500))
+        defer { journal.close() }
+        let first = try bench.record(journal, JournalBench.gate, through: disk)
+        for _ in 0..<5 { try bench.record(journal, JournalBench.gate, through: disk) }
+        try journal.recordStatement([1], held: [first.stream: SequenceRanges([1, 3])], logSize: journal.logSize)
+        let imports = bench.directory.appending(ImportManifest.folderName)
+        try RealStorage().makeDirectory(imports)
+        try RealStorage().replace(imports.appending(ImportManifest.wantedName), with: Array("99999".utf8))
+        journal.keepSpaceNow()
+        #expect(try sealed(bench, first.stream).count == 6, "nobody is importing: it was left behind")
+        let lock = try DirectoryLock(imports.appending(ImportManifest.lockName), heldSentence: "")
+        withExtendedLifetime(lock) { journal.keepSpaceNow() }
+        #expect(try sealed(bench, first.stream) == SequenceRanges([0, 2, 4, 5]))
+        #expect(removals(try bench.followed(journal)).map(\.kind) == ["released"])
+        #expect(journal.failure == nil && journal.diskState.mayRecord)
     }
 
     @Test func `A cut after the entry and before the file is gone is finished by the next start`() throws {

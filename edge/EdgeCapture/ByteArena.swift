@@ -7,15 +7,23 @@
 /// Bytes that are written front to back and used again and again: after warm-up it never allocates.
 struct ByteArena: ~Copyable {
     private var base: UnsafeMutableRawPointer
-    private var capacity: Int
+    private(set) var capacity: Int
     private(set) var count = 0
 
     init(capacity: Int) {
-        base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+        base = Self.allocated(nil, capacity)
         self.capacity = capacity
     }
 
-    deinit { base.deallocate() }
+    deinit { free(base) }
+
+    /// `realloc` moves pages instead of bytes, so that a large buffer is never held twice. Where memory has run out the
+    /// program ends, as with every allocation of Swift's own.
+    private static func allocated(_ base: UnsafeMutableRawPointer?, _ capacity: Int) -> UnsafeMutableRawPointer {
+        let base = realloc(base, max(1, capacity))
+        precondition(base != nil, "no memory for \(capacity) bytes of packets")
+        return base.unsafelyUnwrapped
+    }
 
     /// Forgets what lies behind `count`, or leaves room before what comes next.
     mutating func setCount(_ count: Int) {
@@ -25,12 +33,22 @@ struct ByteArena: ~Copyable {
 
     mutating func reserve(_ extra: Int) {
         guard count + extra > capacity else { return }
-        let larger = max(count + extra, capacity * 2)
-        let moved = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 16)
-        moved.copyMemory(from: base, byteCount: count)
-        base.deallocate()
-        base = moved
-        capacity = larger
+        grow(to: max(count + extra, capacity * 2))
+    }
+
+    /// Makes room for `capacity` bytes in all, and for no more.
+    mutating func grow(to capacity: Int) {
+        guard capacity > self.capacity else { return }
+        base = Self.allocated(base, capacity)
+        self.capacity = capacity
+    }
+
+    /// Forgets everything, and gives memory back beyond `capacity`.
+    mutating func clear(keeping capacity: Int) {
+        count = 0
+        guard capacity < self.capacity else { return }
+        base = Self.allocated(base, capacity)
+        self.capacity = capacity
     }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) {

@@ -20,19 +20,28 @@ package final class CameraRecorder: Sendable {
 
     /// - Parameters:
     ///   - segmentsRoot: `segments` in the node's data directory.
+    ///   - url: gives the whole address each time that it connects, where a part of it may be missing for a while (a
+    ///     password in a file); the configuration's own when it is nil. What it throws is the camera's gap, as a sentence.
     ///   - triggers: where events from outside come in; nil when nobody raises any.
     ///   - randomness: spreads reconnects, so that cameras do not come back in step.
     package convenience init(
-        configuration: CameraConfiguration, segmentsRoot: FilePath, storage: any StorageIO, sink: any RecordingSink, clocks: any Clocks,
-        triggers: TriggerBox? = nil, randomness: any RandomNumberGenerator & Sendable, logger: Logger
+        configuration: CameraConfiguration, url: (@Sendable () throws -> String)? = nil, segmentsRoot: FilePath, storage: any StorageIO,
+        sink: any RecordingSink, clocks: any Clocks, triggers: TriggerBox? = nil, randomness: any RandomNumberGenerator & Sendable, logger: Logger
     ) {
         let stream = StreamID(camera: configuration.id, kind: .main)
         var logger = logger
         logger[metadataKey: "camera"] = "\(configuration.id)"
-        let context = RecorderContext(
+        var context = RecorderContext(
             configuration: configuration, stream: stream,
             directory: segmentsRoot.appending(stream.camera.description).appending(stream.kind.rawValue), storage: storage, sink: sink,
             clocks: clocks, logger: logger, triggers: triggers)
+        if let url {
+            context.openSource = { configuration, stop throws(CaptureFailure) in
+                var whole = configuration
+                do { whole.url = try url() } catch { throw .failed(.cameraUnreachable, "its address is not known whole: \(error)") }
+                return try CameraSources.open(whole, stop: stop)
+            }
+        }
         self.init(context, randomness: randomness)
     }
 
@@ -59,12 +68,12 @@ package final class CameraRecorder: Sendable {
     package func requestStop() { stopSignal.set() }
 
     /// Ends it and waits: the open segment is sealed and delivered, and the gap after it. Blocks its thread for
-    /// at most `stopMilliseconds`; false when it has not ended by then.
+    /// at most so long; false when it has not ended by then.
     @discardableResult
-    package func stop() -> Bool {
+    package func stop(withinMilliseconds milliseconds: Int64 = CameraRecorder.stopMilliseconds) -> Bool {
         requestStop()
         guard started.load(ordering: .sequentiallyConsistent) else { return true }
-        let ended = finished.wait(milliseconds: Self.stopMilliseconds)
+        let ended = finished.wait(milliseconds: milliseconds)
         if !ended { context.logger.error("the recorder did not end in time; its thread is left behind") }
         return ended
     }

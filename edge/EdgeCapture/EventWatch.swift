@@ -11,6 +11,8 @@ final class EventWatch {
     /// Events that the sink refused wait here; beyond this the oldest goes, and the log says so.
     private static let waitingLimit = 100
     private static let retryNanoseconds: Int64 = 1_500_000_000
+    /// Several sources' labels together.
+    private static let labelBytesMax = 256
 
     private let context: RecorderContext
     private let plan: RecordingPlan
@@ -97,7 +99,13 @@ final class EventWatch {
                 EventRecord(
                     camera: context.configuration.id, source: piece.source, bootID: context.clocks.bootID,
                     startBootMilliseconds: piece.startMilliseconds, startWall: wall,
-                    durationMilliseconds: piece.endMilliseconds - piece.startMilliseconds, score: piece.score, label: piece.label))
+                    durationMilliseconds: piece.endMilliseconds - piece.startMilliseconds, score: piece.score, label: EventTrigger.bounded(piece.label, bytes: Self.labelBytesMax)))
+        }
+        // It would be refused for ever, and hold up those behind it.
+        waiting.removeAll { event in
+            guard !event.isPlausible else { return false }
+            context.logger.error("an event was dropped, because its times make no sense", metadata: ["label": "\(event.label)"])
+            return true
         }
         guard !waiting.isEmpty else { return }
         if let triedNanoseconds, now.bootNanoseconds - triedNanoseconds < Self.retryNanoseconds { return }

@@ -29,6 +29,8 @@ package final class FileRemuxer {
     /// In a row, after which nothing more is expected of the file.
     private static let errorLimit = 1_000
     private static let segmentLimitBytes: Int64 = 3 << 30
+    /// Without a key frame to cut at. Below what an entry may say, and what FAT32 holds.
+    private static let hardLimitBytes = Plausibility.segmentBytesMax / 32 * 31
 
     /// Where the segments go, and as what.
     package struct Target: Sendable {
@@ -80,13 +82,13 @@ package final class FileRemuxer {
     private let target: Target
     private var file: MediaFile
     private let tracks: SourceTracks
-    private let header: FileHeader
+    let header: FileHeader
     private var video: CodecParameters
     private var watch: ParameterWatch
     private let fragments = FragmentWriter()
     private var run: Run?
     private var segment: SegmentWriter?
-    private var outcome = Outcome()
+    var outcome = Outcome()
 
     /// Ticks of the file's first picture, and of the newest one.
     private var firstTicks: Int64?
@@ -94,18 +96,18 @@ package final class FileRemuxer {
     /// Added to the file's own time, from where its timestamps stepped back on.
     private var shiftMilliseconds: Int64 = 0
     /// Up to where there is footage.
-    private var coveredMilliseconds: Int64 = 0
+    var coveredMilliseconds: Int64 = 0
     private var runs: UInt64 = 0
 
     private let isLastPictureCut: Bool
     private var isPictureHeld = false
     private var isOneHeld = false
-    private var isBroken = false
-    private var stretches = 0
-    private var missingMilliseconds: Int64 = 0
-    private var clockSteps = 0
-    private var picturesWithoutKey = 0
-    private var soundPacketsDropped = 0
+    var isBroken = false
+    var stretches = 0
+    var missingMilliseconds: Int64 = 0
+    var clockSteps = 0
+    var picturesWithoutKey = 0
+    var soundPacketsDropped = 0
     private var lacksOrder = false
 
     /// Opens the file and learns what is in it.
@@ -134,23 +136,6 @@ package final class FileRemuxer {
         outcome.leftOut = Self.leftOut(file.streams, tracks, audio)
     }
 
-    private static func whyUnsupported(_ streams: [StreamDescription]) -> String {
-        let names = streams.filter { $0.parameters.kind == .video }.map { stream in
-            if case .other(let name) = stream.parameters.codec { name } else { "\(stream.parameters.codec)" }
-        }
-        return names.isEmpty ? "there is no picture in it" : "its picture is \(names.joined(separator: ", ")), which browsers do not play; H.264, H.265, AV1 and MJPEG are imported"
-    }
-
-    private static func leftOut(_ streams: [StreamDescription], _ tracks: SourceTracks, _ audio: AudioPolicy) -> [String] {
-        func count(_ kind: MediaKind) -> Int { streams.count { $0.parameters.kind == kind } }
-        var phrases: [String] = []
-        if tracks.sound == nil, count(.audio) > 0 { phrases.append(audio.isRecorded ? tracks.note ?? "sound left out" : "sound left out") }
-        if tracks.sound != nil, count(.audio) > 1 { phrases.append("\(Self.count(count(.audio) - 1, "more sound track", "more sound tracks")) left out") }
-        if count(.video) > 1 { phrases.append("\(Self.count(count(.video) - 1, "more picture track", "more picture tracks")) left out") }
-        if count(.other) > 0 { phrases.append("\(Self.count(count(.other), "track", "tracks")) of other data (position, text) left out") }
-        return phrases
-    }
-
     /// Reads the file to its end. Segments that are returned are complete and synced under their open names.
     /// - Throws: the error of the bytes or the disk; `FileRefusal` when there is no footage in it. What was written is then the caller's to remove.
     package func remux() throws -> Outcome {
@@ -165,7 +150,10 @@ package final class FileRemuxer {
             }
         }
         if isPictureHeld { isBroken = true }
-        if let failure = file.readFailure { throw failure }
+        if let failure = file.readFailure {
+            isBroken = true
+            outcome.damage.append("\(failure)")
+        }
         try endRun(.imported)
         guard !outcome.segments.isEmpty else { throw FileRefusal.unreadable("no picture in it can be read") }
         describeDamage()
@@ -251,7 +239,7 @@ package final class FileRemuxer {
                 try seal(.length)
                 current.mediaStart = place.decodeTime
                 run?.mediaStart = place.decodeTime
-            } else if bytes >= Self.segmentLimitBytes / 3 * 4 {
+            } else if bytes >= Self.hardLimitBytes {
                 // No key frame came to cut it at: no segment may be larger than a FAT32 stick can carry.
                 try endRun(.discontinuity)
                 picturesWithoutKey += 1
@@ -376,21 +364,4 @@ package final class FileRemuxer {
                 frames: progress.frames, drops: 0, end: end, configVersion: header.configVersion))
         coveredMilliseconds = max(coveredMilliseconds, endMilliseconds)
     }
-
-    private func describeDamage() {
-        if stretches > 0 { outcome.damage.append("\(Self.count(stretches, "stretch", "stretches")) could not be read, \(Self.seconds(missingMilliseconds)) s in all") }
-        if clockSteps > 0 { outcome.damage.append("the timestamps step \(Self.count(clockSteps, "time", "times")); what follows a step is placed right behind what came before") }
-        if picturesWithoutKey > 0 { outcome.damage.append("\(Self.count(picturesWithoutKey, "picture", "pictures")) without a key frame left out") }
-        let whole = header.declaredDurationMilliseconds ?? 0
-        // Containers round, and sound may be longer than the picture.
-        if whole > coveredMilliseconds + max(1_000, whole / 50) {
-            outcome.damage.append("the file ends after \(Self.seconds(coveredMilliseconds)) of \(Self.seconds(whole)) s")
-        } else if isBroken {
-            outcome.damage.append("the file breaks off after \(Self.seconds(coveredMilliseconds)) s")
-        }
-        if soundPacketsDropped > 0 { outcome.damage.append("\(Self.count(soundPacketsDropped, "piece", "pieces")) of sound could not be read") }
-    }
-
-    private static func count(_ number: Int, _ one: String, _ many: String) -> String { "\(number) \(number == 1 ? one : many)" }
-    private static func seconds(_ milliseconds: Int64) -> String { "\(Double(milliseconds / 100) / 10)" }
 }

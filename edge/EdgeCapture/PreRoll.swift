@@ -7,6 +7,8 @@ import RecordingModel
 struct PreRoll: ~Copyable {
     /// Beyond either the oldest group goes; a group that is larger than this alone is not kept at all.
     static let bytesMax = 16 << 20
+    /// A buffer of which less than a quarter is unused grows by an eighth: it takes at most 16 MiB * 4/3 * 9/8 = 24 MiB.
+    static let memoryBytesMax = 24 << 20
     static let packetsMax = 16_384
 
     struct Entry {
@@ -27,7 +29,8 @@ struct PreRoll: ~Copyable {
     private let spanNanoseconds: Int64
     private let bytesMax: Int
     private(set) var entries: [Entry] = []
-    private var arena = ByteArena(capacity: 64 << 10)
+    private var arena = ByteArena(capacity: PreRoll.initialBytes)
+    private static let initialBytes = 64 << 10
     /// Groups that had to go because of the bounds.
     private(set) var overflows = 0
 
@@ -40,6 +43,13 @@ struct PreRoll: ~Copyable {
     /// When the oldest packet came; nil when there is none.
     var startNanoseconds: Int64? { entries.first?.arrivalNanoseconds }
     var byteCount: Int { arena.count - (entries.first?.offset ?? arena.count) }
+    /// What the packets' bytes take in memory, used or not.
+    var memoryBytes: Int { arena.capacity }
+
+    /// Whether it can be kept without giving up another one.
+    func hasRoom(for packet: borrowing Packet) -> Bool {
+        byteCount + packet.byteCount <= bytesMax && entries.count < Self.packetsMax
+    }
 
     mutating func append(_ packet: borrowing Packet, isVideo: Bool, arrivalNanoseconds: Int64) {
         let isStart = isVideo && packet.isKey
@@ -47,6 +57,7 @@ struct PreRoll: ~Copyable {
         while !entries.isEmpty, byteCount + packet.byteCount > bytesMax || entries.count >= Self.packetsMax { dropOldestGroup() }
         // What follows a key frame that is not here could not be decoded.
         guard !entries.isEmpty || isStart && packet.byteCount <= bytesMax else { return }
+        makeRoom(packet.byteCount)
         let offset = arena.count
         arena.append(packet.bytes)
         entries.append(
@@ -64,9 +75,27 @@ struct PreRoll: ~Copyable {
     /// Valid until the next change.
     func bytes(of entry: Entry) -> UnsafeRawBufferPointer { arena[entry.offset..<(entry.offset + entry.byteCount)] }
 
+    /// Makes `packet` a copy of what is kept at `index`.
+    func fill(_ packet: borrowing Packet, from index: Int) throws(CaptureFailure) {
+        let entry = entries[index]
+        do throws(LibAVError) {
+            try packet.fill(
+                copying: bytes(of: entry), streamIndex: entry.streamIndex, presentationTime: entry.presentationTime, decodeTime: entry.decodeTime,
+                duration: entry.duration, isKey: entry.isKey)
+        } catch {
+            throw CaptureFailure(error, whileOpening: false)
+        }
+    }
+
+    /// It is known better when they came.
+    mutating func redate(_ arrivalNanoseconds: (Entry) -> Int64) {
+        for index in entries.indices { entries[index].arrivalNanoseconds = arrivalNanoseconds(entries[index]) }
+    }
+
+    /// Gives the memory back too.
     mutating func removeAll() {
-        entries.removeAll(keepingCapacity: true)
-        arena.setCount(0)
+        entries.removeAll(keepingCapacity: entries.capacity <= 1_024)
+        arena.clear(keeping: Self.initialBytes)
     }
 
     /// Before a group begins: the groups go that are older than the span reaches.
@@ -83,11 +112,18 @@ struct PreRoll: ~Copyable {
 
     private mutating func removeFirst(_ count: Int) {
         entries.removeFirst(count)
-        guard let dead = entries.first?.offset else { return removeAll() }
-        // Moved only when at least as much is gone as stays: each byte is moved about once.
-        guard dead >= arena.count - dead else { return }
-        arena.keepLast(arena.count - dead)
-        for index in entries.indices { entries[index].offset -= dead }
+        // Not `removeAll`: the next group follows, and needs what this one had.
+        if entries.isEmpty { arena.setCount(0) }
+    }
+
+    /// Only when the buffer is full: each byte is moved a few times at most.
+    private mutating func makeRoom(_ byteCount: Int) {
+        guard arena.count + byteCount > arena.capacity else { return }
+        if let dead = entries.first?.offset, dead >= arena.capacity / 4 {
+            arena.keepLast(arena.count - dead)
+            for index in entries.indices { entries[index].offset -= dead }
+        }
+        if arena.count + byteCount > arena.capacity { arena.grow(to: max(arena.count + byteCount, arena.capacity / 8 * 9)) }
     }
 }
 

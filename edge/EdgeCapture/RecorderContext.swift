@@ -27,6 +27,13 @@ struct RecorderContext: Sendable {
     }
 }
 
+extension Moment {
+    /// The same clocks at another time of this boot.
+    func moved(to bootNanoseconds: Int64) -> Moment {
+        Moment(bootNanoseconds: bootNanoseconds, wall: wall(atBootMilliseconds: bootNanoseconds / 1_000_000))
+    }
+}
+
 /// Counters and state of a camera, reported at each change of state and about once a second.
 final class HealthReporter {
     private static let intervalNanoseconds: Int64 = 1_000_000_000

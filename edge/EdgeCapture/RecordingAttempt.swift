@@ -28,15 +28,21 @@ final class RecordingAttempt {
     private var videoPackets = 0
     private var firstRecordedNanoseconds: Int64?
     private var shownNote: String?
+    private var soundNote: String?
+    /// Nil as soon as the camera is known to be at the present.
+    private var settling: Settling?
+    private var budget = RunBudget()
+    private let disk: StoragePause
     /// A picture came that was recorded, or would have been if the configuration had it so.
     var hasRecorded: Bool { firstRecordedNanoseconds != nil }
 
-    /// From the first such picture to the last one.
-    var recordedMilliseconds: Int64 { firstRecordedNanoseconds.map { (lastVideoNanoseconds - $0) / 1_000_000 } ?? 0 }
+    /// From the first such picture to the last one; 0 when what came was not steady.
+    var recordedMilliseconds: Int64 { budget.isSpent ? 0 : firstRecordedNanoseconds.map { (lastVideoNanoseconds - $0) / 1_000_000 } ?? 0 }
 
     /// Opens the camera.
     init(
-        _ context: RecorderContext, ledger: GapLedger, health: HealthReporter, events: EventWatch, fragments: FragmentWriter, stop: StopSignal
+        _ context: RecorderContext, ledger: GapLedger, health: HealthReporter, events: EventWatch, fragments: FragmentWriter, disk: StoragePause,
+        stop: StopSignal
     ) throws(CaptureFailure) {
         self.context = context
         self.ledger = ledger
@@ -44,10 +50,12 @@ final class RecordingAttempt {
         self.events = events
         standby = Standby(context.configuration.recording, ledger: ledger)
         self.fragments = fragments
+        self.disk = disk
         self.stop = stop
         source = try context.openSource(context.configuration, stop)
         tracks = try SourceTracks(source.streams, audio: context.configuration.audio)
         source.select(tracks.indexes)
+        settling = Settling(source.streams, videoIndex: tracks.video.index)
         video = tracks.video.parameters
         watch = ParameterWatch(video)
         units = tracks.isAnnexB ? AccessUnits(video.codec) : nil
@@ -69,10 +77,15 @@ final class RecordingAttempt {
             let packet = try makePacket()
             while true { try readOne(packet) }
         } catch {
+            // What settled nothing is footage all the same.
+            try? release()
             ended = classified(error)
         }
+        let isAway = run == nil && standby.cause == nil
         endRun(ended == .stopped ? .stopped : .cameraLost, ended)
         endStandby(ended)
+        // The gap under way has a cause from before.
+        if isAway, case .failed(let cause, let detail) = ended { ledger.learned(cause, detail, context.clocks.now()) }
         return ended
     }
 
@@ -95,14 +108,40 @@ final class RecordingAttempt {
         health.health.bytes += UInt64(packet.byteCount)
         if packet.byteCount == 0 || packet.byteCount > FragmentWriter.packetLimitBytes {
             countDrop()
-        } else if packet.streamIndex == tracks.video.index {
+        } else {
+            switch settling?.take(packet, arrivalNanoseconds: now.bootNanoseconds) {
+            case .held: break
+            case .settled:
+                try release()
+                try handle(packet, now)
+            case .passed, nil: try handle(packet, now)
+            }
+        }
+        if budget.isSpent { throw .failed(.cameraLost, Self.unsteady) }
+        do throws(StorageFault) { try run?.syncIfDue(now, isWaiting: false) } catch { try abandonRun(error, now) }
+        try checkProgress(now)
+        health.tick(now)
+    }
+
+    private static let unsteady = "the camera's timestamps or parameters changed \(RunBudget.limit) times within a minute, each time within 2 s"
+
+    private func handle(_ packet: borrowing Packet, _ now: Moment) throws(CaptureFailure) {
+        if packet.streamIndex == tracks.video.index {
             try handleVideo(packet, now)
         } else if packet.streamIndex == tracks.sound?.index {
             if standby.cause == nil { handleAudio(packet) } else { standby.keep(packet, isVideo: false, now) }
         }
-        do throws(StorageFault) { try run?.syncIfDue(now, isWaiting: false) } catch { try abandonRun(error, now) }
-        try checkProgress(now)
-        health.tick(now)
+    }
+
+    /// The camera is at the present: what came in a burst is handled as of when it was made.
+    private func release() throws(CaptureFailure) {
+        guard let settling else { return }
+        self.settling = nil
+        let now = context.clocks.now()
+        let packet = try makePacket()
+        try settling.release(from: ledger.accountedUntil * 1_000_000, into: packet) { made throws(CaptureFailure) in
+            try handle(packet, now.moved(to: made))
+        }
     }
 
     private func handleVideo(_ packet: borrowing Packet, _ now: Moment) throws(CaptureFailure) {
@@ -132,11 +171,18 @@ final class RecordingAttempt {
         guard run != nil else { return }
         guard let place = videoTimeline?.place(packet, arrivalNanoseconds: now.bootNanoseconds) else {
             endRun(.discontinuity, .failed(.cameraLost, "the camera's timestamps jumped"))
-            try beginRun(packet, now)
-            if run != nil, let place = videoTimeline?.place(packet, arrivalNanoseconds: now.bootNanoseconds) { try add(packet, place, now) }
-            return
+            return try recordAnew(packet, now)
+        }
+        if run?.isApart(isKey: packet.isKey, at: place, now: now) == true {
+            endRun(.discontinuity, .failed(.cameraLost, "the camera's timestamps and the clock went apart"), next: now.bootNanoseconds)
+            return try recordAnew(packet, now)
         }
         try add(packet, place, now)
+    }
+
+    private func recordAnew(_ packet: borrowing Packet, _ now: Moment) throws(CaptureFailure) {
+        try beginRun(packet, now)
+        if run != nil, let place = videoTimeline?.place(packet, arrivalNanoseconds: now.bootNanoseconds) { try add(packet, place, now) }
     }
 
     /// Nothing is kept, but for what an event may want from before it.
@@ -159,16 +205,9 @@ final class RecordingAttempt {
         guard !standby.preRoll.entries.isEmpty else { return }
         let packet = try makePacket()
         for index in standby.preRoll.start(at: events.preRollStartNanoseconds)..<standby.preRoll.entries.count {
-            let entry = standby.preRoll.entries[index]
-            do throws(LibAVError) {
-                try packet.fill(
-                    copying: standby.preRoll.bytes(of: entry), streamIndex: entry.streamIndex, presentationTime: entry.presentationTime,
-                    decodeTime: entry.decodeTime, duration: entry.duration, isKey: entry.isKey)
-            } catch {
-                throw CaptureFailure(error, whileOpening: false)
-            }
-            let arrival = Moment(bootNanoseconds: entry.arrivalNanoseconds, wall: now.wall(atBootMilliseconds: entry.arrivalNanoseconds / 1_000_000))
-            if entry.isVideo { try record(packet, arrival) } else { handleAudio(packet) }
+            let (arrival, isVideo) = (standby.preRoll.entries[index].arrivalNanoseconds, standby.preRoll.entries[index].isVideo)
+            try standby.preRoll.fill(packet, from: index)
+            if isVideo { try record(packet, now.moved(to: arrival)) } else { handleAudio(packet) }
         }
     }
 
@@ -188,7 +227,10 @@ final class RecordingAttempt {
 
     private func add(_ packet: borrowing Packet, _ place: MediaTimeline.Placement, _ now: Moment) throws(CaptureFailure) {
         do throws(StorageFault) {
+            let wasOpen = run?.isOpen ?? true
             try run?.addVideo(packet, isAnnexB: tracks.isAnnexB, at: place, now: now)
+            // Only now is there a file that took it.
+            if !wasOpen, run?.isOpen == true { health.enter(.recording, now: now, lastError: shownNote ?? soundNote ?? tracks.note) }
             if firstRecordedNanoseconds == nil { firstRecordedNanoseconds = now.bootNanoseconds }
         } catch {
             try abandonRun(error, now)
@@ -243,18 +285,18 @@ final class RecordingAttempt {
     }
 
     private func beginRun(_ packet: borrowing Packet, _ now: Moment) throws(CaptureFailure) {
-        guard packet.isKey, watch.isComplete else { return }
+        guard packet.isKey, watch.isComplete, disk.isOver(now.bootNanoseconds) else { return }
         let timeBase = tracks.video.timeBase
         let announced = packet.duration.flatMap { timeBase.rescale($0, to: Rational(1, InitSegment.videoTimescale)) }
         let frame = min(max(1, announced ?? 3_000), Int64(InitSegment.videoTimescale))
-        let (initSegment, soundNote) = try makeInitSegment()
+        let (initSegment, note) = try makeInitSegment()
+        soundNote = note
         tracks.sound?.adopt()
         videoTimeline = MediaTimeline(source: timeBase, timescale: InitSegment.videoTimescale, origin: nil, typicalDuration: frame)
         audioTimeline = nil
         audioTimescale = initSegment.tracks.count > 1 ? initSegment.tracks[1].timescale : nil
         fragments.begin(tracks: initSegment.tracks, typicalVideoDuration: frame, typicalAudioDuration: tracks.sound?.frameTicks ?? 1_024)
         run = RunRecorder(context, ledger: ledger, fragments: fragments, initSegment: initSegment, video: video, now: now)
-        health.enter(.recording, now: now, lastError: shownNote ?? soundNote ?? tracks.note)
     }
 
     /// With sound where the file can hold it, else without, and with a note.
@@ -269,12 +311,14 @@ final class RecordingAttempt {
     }
 
     /// `reason` becomes the cause of the gap, unless the disk gives a better one.
-    private func endRun(_ end: SegmentEnd, _ reason: CaptureFailure) {
+    /// - Parameter next: when the picture came that begins the next run without a break.
+    private func endRun(_ end: SegmentEnd, _ reason: CaptureFailure, next: Int64? = nil) {
         guard let run else { return }
         self.run = nil
         let now = context.clocks.now()
         waitingSince = now.bootNanoseconds
-        if let fault = run.finish(end, now) {
+        if end == .discontinuity || end == .parametersChanged { budget.runEnded(after: now.bootNanoseconds - run.beganNanoseconds, at: now.bootNanoseconds) }
+        if let fault = run.finish(end, now, next: next) {
             storageFailed(fault, now)
             return
         }
@@ -288,6 +332,8 @@ final class RecordingAttempt {
         context.logger.error("the disk refused footage", metadata: ["error": "\(fault.detail)"])
         ledger.learned(fault.cause, fault.detail, now)
         health.enter(.waiting, now: now, lastError: fault.detail)
+        disk.failed(now.bootNanoseconds)
+        waitingSince = max(waitingSince, disk.untilNanoseconds)
     }
 
     private func countDrop() {

@@ -11,6 +11,7 @@ final class RecordingSupervisor {
     private let health: HealthReporter
     private let events: EventWatch
     private let fragments = FragmentWriter()
+    private let disk = StoragePause()
     private var backoff: Backoff
     /// A camera that is lost again sooner is no camera that is back.
     private static let steadyMilliseconds: Int64 = 30_000
@@ -38,8 +39,7 @@ final class RecordingSupervisor {
             guard case .failed(let cause, let detail) = failure, !stop.isSet else { break }
             let now = context.clocks.now()
             lastError = detail
-            if recordedMilliseconds == nil { ledger.learned(cause, detail, now) }
-            if (recordedMilliseconds ?? 0) >= Self.steadyMilliseconds { backoff.reset() }
+            if recordedMilliseconds >= Self.steadyMilliseconds { backoff.reset() }
             let pause = backoff.next()
             context.logger.warning(
                 "camera not recorded", metadata: ["cause": "\(cause.rawValue)", "detail": "\(detail)", "retryMilliseconds": "\(pause)"])
@@ -60,17 +60,21 @@ final class RecordingSupervisor {
         wait(milliseconds: 1_000)
     }
 
-    private func attempt() -> (CaptureFailure, recordedMilliseconds: Int64?) {
+    private func attempt() -> (CaptureFailure, recordedMilliseconds: Int64) {
+        // Also while it connects, which may take long.
+        stop.interrupt.onWait { [weak self] in self?.tick() }
+        defer { stop.interrupt.onWait(nil) }
         do throws(CaptureFailure) {
             do { try context.storage.makeDirectory(context.directory) } catch {
                 let fault = context.fault(error)
                 throw .failed(fault.cause, fault.detail)
             }
-            let attempt = try RecordingAttempt(context, ledger: ledger, health: health, events: events, fragments: fragments, stop: stop)
+            let attempt = try RecordingAttempt(context, ledger: ledger, health: health, events: events, fragments: fragments, disk: disk, stop: stop)
             let failure = attempt.record()
-            return (failure, attempt.hasRecorded ? attempt.recordedMilliseconds : nil)
+            return (failure, attempt.recordedMilliseconds)
         } catch {
-            return (error, nil)
+            if case .failed(let cause, let detail) = error { ledger.learned(cause, detail, context.clocks.now()) }
+            return (error, 0)
         }
     }
 
@@ -81,11 +85,15 @@ final class RecordingSupervisor {
             let piece = min(left, 1_000)
             guard (try? stop.sleep(nanoseconds: piece * 1_000_000)) != nil else { return }
             left -= piece
-            let now = context.clocks.now()
-            events.tick(now)
-            ledger.tick(now)
-            health.tick(now)
+            tick()
         }
+    }
+
+    private func tick() {
+        let now = context.clocks.now()
+        events.tick(now)
+        ledger.tick(now)
+        health.tick(now)
     }
 }
 

@@ -22,12 +22,16 @@ final class RunRecorder {
 
     private var segment: SegmentWriter?
     private var segmentClock: SegmentClock
+    private var drift = DriftWatch()
     private var hasBegun = false
     private var mediaStart: Int64 = 0
     private var drops = 0
     private var lastSyncNanoseconds: Int64
     private var segmentOpenedNanoseconds: Int64
     private var lastArrivalNanoseconds: Int64
+    /// There is a file to hold the footage.
+    var isOpen: Bool { segment != nil }
+    let beganNanoseconds: Int64
 
     /// The first segment is opened with the first fragment: by then it is known when the run began.
     init(
@@ -45,7 +49,8 @@ final class RunRecorder {
         lastSyncNanoseconds = now.bootNanoseconds
         lastArrivalNanoseconds = now.bootNanoseconds
         segmentOpenedNanoseconds = now.bootNanoseconds
-        segmentClock = SegmentClock(startNanoseconds: now.bootNanoseconds)
+        segmentClock = SegmentClock(originNanoseconds: now.bootNanoseconds)
+        beganNanoseconds = now.bootNanoseconds
     }
 
     func countDrop() { drops += 1 }
@@ -61,6 +66,13 @@ final class RunRecorder {
             if mustCut { try cut(mediaTime: place.decodeTime, now) }
         }
         fragments.addVideo(packet.bytes, isAnnexB: isAnnexB, isKey: packet.isKey, at: place)
+    }
+
+    /// Media time and the clock have gone apart, so that the run must end with this key frame's arrival.
+    func isApart(isKey: Bool, at place: MediaTimeline.Placement, now: Moment) -> Bool {
+        guard hasBegun else { return false }
+        let lateness = segmentClock.latenessNanoseconds(mediaTicks: place.decodeTime - mediaStart, observed: now.bootNanoseconds)
+        return drift.isApart(latenessNanoseconds: lateness, isKey: isKey, arrivalNanoseconds: now.bootNanoseconds)
     }
 
     /// A camera whose timestamps hardly advance must not fill one file for ever.
@@ -92,11 +104,17 @@ final class RunRecorder {
 
     /// Writes what is pending and seals the last segment. Afterwards the ledger knows up to where there is footage.
     /// A fault of the disk is returned, because it is then the cause of the gap that follows.
-    func finish(_ end: SegmentEnd, _ now: Moment) -> StorageFault? {
+    /// - Parameter next: when a picture came that follows without a break, though not in this run.
+    func finish(_ end: SegmentEnd, _ now: Moment, next: Int64? = nil) -> StorageFault? {
         do throws(StorageFault) {
             try flush(nextDecodeTime: nil, now)
             let lastFrame = SegmentClock.nanoseconds(fragments.typicalVideoDuration)
-            try seal(end, observedEndNanoseconds: lastArrivalNanoseconds + lastFrame, now)
+            // The last picture is shown until now at the longest.
+            let observed = min(lastArrivalNanoseconds + lastFrame, now.bootNanoseconds)
+            let lateness = drift.latenessNanoseconds
+            try seal(end) { clock, ticks in
+                next.map { max(clock.startNanoseconds, $0) } ?? clock.lastEnd(mediaTicks: ticks, observed: observed, latenessNanoseconds: lateness)
+            }
             return nil
         } catch {
             abandon(now)
@@ -112,9 +130,9 @@ final class RunRecorder {
         do throws(StorageFault) {
             switch segment.salvage() {
             case .verified(let progress):
-                try deliver(segment, progress, .storageFault, endNanoseconds: segmentClock.end(mediaTicks: progress.durationTicks, observed: nil))
+                try deliver(segment, progress, .storageFault, endNanoseconds: segmentClock.end(mediaTicks: progress.durationTicks, observed: now.bootNanoseconds))
             case .left(let progress):
-                ledger.recorded(until: segmentClock.end(mediaTicks: progress.durationTicks, observed: nil) / 1_000_000)
+                ledger.recorded(until: segmentClock.end(mediaTicks: progress.durationTicks, observed: now.bootNanoseconds) / 1_000_000)
                 context.logger.error("a segment is left for recovery", metadata: ["path": "\(segment.openPath)"])
             case .nothing: break
             }
@@ -137,7 +155,7 @@ final class RunRecorder {
 
     private func begin(_ now: Moment) throws(StorageFault) {
         // Not before what is accounted for, should the run before claim more time than has passed.
-        segmentClock = SegmentClock(startNanoseconds: max(segmentClock.startNanoseconds, ledger.accountedUntil * 1_000_000))
+        segmentClock = SegmentClock(originNanoseconds: segmentClock.originNanoseconds, notBefore: ledger.accountedUntil * 1_000_000)
         segment = try openSegment(now)
         // Only now, when there is a file to hold the footage.
         ledger.footageBegins(at: segmentClock.startNanoseconds / 1_000_000, now)
@@ -145,13 +163,13 @@ final class RunRecorder {
     }
 
     private func cut(mediaTime: Int64, _ now: Moment) throws(StorageFault) {
-        try seal(.length, observedEndNanoseconds: now.bootNanoseconds, now)
+        try seal(.length) { clock, ticks in clock.end(mediaTicks: ticks, observed: now.bootNanoseconds) }
         mediaStart = mediaTime
         segment = try openSegment(now)
         lastSyncNanoseconds = now.bootNanoseconds
     }
 
-    private func seal(_ end: SegmentEnd, observedEndNanoseconds: Int64, _ now: Moment) throws(StorageFault) {
+    private func seal(_ end: SegmentEnd, endNanoseconds: (SegmentClock, _ mediaTicks: Int64) -> Int64) throws(StorageFault) {
         guard let segment else { return }
         guard segment.complete.fragmentCount > 0 else {
             segment.discard()
@@ -161,9 +179,9 @@ final class RunRecorder {
         do { try segment.sync() } catch { throw context.fault(error) }
         segment.close()
         self.segment = nil
-        let endNanoseconds = segmentClock.end(mediaTicks: segment.complete.durationTicks, observed: observedEndNanoseconds)
+        let endNanoseconds = endNanoseconds(segmentClock, segment.complete.durationTicks)
         try deliver(segment, segment.complete, end, endNanoseconds: endNanoseconds)
-        segmentClock = SegmentClock(startNanoseconds: endNanoseconds)
+        segmentClock = SegmentClock(originNanoseconds: endNanoseconds)
         drops = 0
     }
 
@@ -191,9 +209,12 @@ final class RunRecorder {
         try checkRefusal()
         segmentOpenedNanoseconds = now.bootNanoseconds
         let startMilliseconds = segmentClock.startNanoseconds / 1_000_000
+        var startWall = now.wall(atBootMilliseconds: startMilliseconds)
+        // A clock that was never set may be younger than the footage.
+        startWall.unixMilliseconds = max(0, startWall.unixMilliseconds)
         let header = SideHeader(
-            run: number, bootID: context.clocks.bootID, startBootMilliseconds: startMilliseconds,
-            startWall: now.wall(atBootMilliseconds: startMilliseconds), initBytes: Int64(initSegment.bytes.count), initSHA256: initSHA256,
+            run: number, bootID: context.clocks.bootID, startBootMilliseconds: startMilliseconds, startWall: startWall,
+            initBytes: Int64(initSegment.bytes.count), initSHA256: initSHA256,
             codecs: initSegment.codecs, widthPixels: widthPixels, heightPixels: heightPixels, mediaStartTicks90k: mediaStart,
             configVersion: context.configuration.configVersion)
         do {

@@ -1,8 +1,8 @@
 import Logging
 import RecordingModel
 
-/// What the recorder knows of its sink. A journal that refused has failed until the process is started again: no
-/// segment is begun then that nobody could seal, and what is on the disk stays as it is, for recovery to find.
+/// What the recorder knows of its sink. A journal that says that it takes nothing has failed until the process is started
+/// again: no segment is begun then that nobody could seal, and what is on the disk stays as it is, for recovery to find.
 final class SinkGate {
     private static let retryNanoseconds: Int64 = 1_500_000_000
 
@@ -20,8 +20,13 @@ final class SinkGate {
         logger = context.logger
     }
 
+    /// A segment that alone is refused is left under its open name, for recovery; the next file of its number sets it aside.
     func deliver(_ segment: ClosedSegment) throws(StorageFault) {
         do { try sink.deliver(segment) } catch {
+            guard sink.refusal != nil else {
+                logger.error("the journal refused a segment; it is left for recovery", metadata: ["path": "\(segment.openPath)", "error": "\(error)"])
+                return
+            }
             isFinal = true
             throw StorageFault(cause: .diskFault, detail: refuse(error, "a segment"))
         }

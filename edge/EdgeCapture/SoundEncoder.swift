@@ -56,8 +56,9 @@ final class SoundEncoder {
         nextTime = (nextTime ?? 0) + 1
         guard frame.count == encoder.frameSamples else { return }
         let start = (nextTime ?? 0) - Int64(frame.count)
+        // Also when the encoder does not take it: a frame that has more samples than one is never full.
+        defer { frame.removeAll(keepingCapacity: true) }
         try frame.withUnsafeBufferPointer { samples throws(LibAVError) in try encoder.send(samples, presentationTime: start) }
-        frame.removeAll(keepingCapacity: true)
         // The encoder's delay stands in the packets' times: the first lies before the first sample.
         while try encoder.receive(into: output) == .done { body(output) }
     }

@@ -12,9 +12,17 @@ final class StopSignal: Sendable {
         interrupt.cancel()
     }
 
-    /// Throws `.stopped` as soon as the signal is set.
+    private static let pieceNanoseconds: Int64 = 500_000_000
+
+    /// Throws `.stopped` as soon as the signal is set. Whoever waits within a read is told of it as by FFmpeg.
     func sleep(nanoseconds: Int64) throws(CaptureFailure) {
-        if latch.wait(nanoseconds: nanoseconds) { throw .stopped }
+        var left = nanoseconds
+        while true {
+            if latch.wait(nanoseconds: min(left, Self.pieceNanoseconds)) { throw .stopped }
+            left -= Self.pieceNanoseconds
+            guard left > 0 else { return }
+            interrupt.waits()
+        }
     }
 }
 

@@ -10,6 +10,8 @@ import Synchronization
 /// nothing of recording and recording does not wait for it.
 package final class EventListener: Sendable {
     package static let connectionsMax = 64
+    /// Shorter tokens can be guessed.
+    package static let tokenBytesMin = 16
     /// From the connection's begin, or the last answer, to the end of a request; also how long an idle connection stays.
     static let requestSeconds: Int64 = 10
 
@@ -21,7 +23,7 @@ package final class EventListener: Sendable {
 
     /// - Parameters:
     ///   - port: 0 for any.
-    ///   - token: what posters show; at least 16 bytes.
+    ///   - token: what posters show; at least `tokenBytesMin`.
     package init(host: String, port: Int, token: String, triggers: EventTriggers, clocks: any Clocks, logger: Logger) {
         self.host = host
         self.port = port

@@ -69,7 +69,6 @@ enum EventRoute: Hashable {
 
 /// The secret that a poster shows: as a bearer token, or as the password of HTTP Basic, which is all that many cameras can.
 struct EventToken: Sendable {
-    static let minimumBytes = 16
     private let hash: SHA256Digest
 
     init(_ text: String) { hash = SHA256.hash(data: Array(text.utf8)) }

@@ -29,16 +29,21 @@ func openOnCard(_ path: FilePath, flags: Int32 = 0) -> Int32 {
 final class CardFile: ReadingFile, @unchecked Sendable {
     // Safe as unchecked: it is made, used and dropped within one worker; `ReadingFile` asks for the word.
     static let blockBytes: Int64 = 4_096
-    /// More is a card that is gone or dead.
-    static let unreadableBlocksLimit = 1_024
+    /// So many unreadable ones in a row are a dead stretch: from there on only the first block of each is tried.
+    static let stretchBlocks: UInt64 = 256
+    static let deadBlocksInARow = 1_024
 
     let length: Int64
     private let name: String
     private let readAt: (Int64, UnsafeMutableRawBufferPointer) throws -> Int
-    private var unreadableBlocks: Set<Int64> = []
+    private var unreadableBlocks = SequenceRanges()
+    private var unreadableInARow = 0
+    private let forgetCache: () -> Void
     private let close: () -> Void
     /// Bytes that were asked for beyond those that came from the card itself.
-    var unreadableBytes: Int64 { unreadableBlocks.reduce(0) { $0 + min(Self.blockBytes, length - $1 * Self.blockBytes) } }
+    var unreadableBytes: Int64 {
+        unreadableBlocks.ranges.reduce(0) { $0 + min(Int64($1.upperBound + 1) * Self.blockBytes, length) - Int64($1.lowerBound) * Self.blockBytes }
+    }
 
     convenience init(_ path: FilePath, name: String) throws {
         let descriptor = openOnCard(path)
@@ -57,13 +62,17 @@ final class CardFile: ReadingFile, @unchecked Sendable {
                     if count >= 0 { return count }
                     if errno != EINTR { throw CardReadFailure(description: "\(Errno(rawValue: errno))") }
                 }
-            }, close: { Glibc.close(descriptor) })
+            }, forgetCache: { posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }, close: { Glibc.close(descriptor) })
     }
 
-    init(name: String, length: Int64, read: @escaping (Int64, UnsafeMutableRawBufferPointer) throws -> Int, close: @escaping () -> Void = {}) {
+    init(
+        name: String, length: Int64, read: @escaping (Int64, UnsafeMutableRawBufferPointer) throws -> Int, forgetCache: @escaping () -> Void = {},
+        close: @escaping () -> Void = {}
+    ) {
         self.name = name
         self.length = length
         readAt = read
+        self.forgetCache = forgetCache
         self.close = close
     }
 
@@ -76,6 +85,7 @@ final class CardFile: ReadingFile, @unchecked Sendable {
         guard count > 0 else { return 0 }
         if let got = try? readAt(offset, wanted) {
             guard got > 0 else { throw CardReadFailure(description: "it became shorter while it was read") }
+            unreadableInARow = 0
             return got
         }
         // Block by block, to lose no more than the card has lost.
@@ -83,20 +93,39 @@ final class CardFile: ReadingFile, @unchecked Sendable {
         while done < count {
             let block = (offset + Int64(done)) / Self.blockBytes
             let piece = UnsafeMutableRawBufferPointer(rebasing: wanted[done..<min(count, done + Int((block + 1) * Self.blockBytes - offset - Int64(done)))])
-            do {
-                let got = unreadableBlocks.contains(block) ? 0 : try readAt(offset + Int64(done), piece)
-                if got > 0 {
+            if !unreadableBlocks.contains(UInt64(block)) {
+                if let got = try? readAt(offset + Int64(done), piece), got > 0 {
+                    unreadableInARow = 0
                     done += got
                     continue
                 }
-            } catch {
-                guard unreadableBlocks.count < Self.unreadableBlocksLimit else { throw CardReadFailure(description: "the card cannot be read any more: \(error)") }
+                noteUnreadable(UInt64(block))
             }
-            unreadableBlocks.insert(block)
             for index in piece.indices { piece[index] = 0 }
             done += piece.count
         }
         return count
+    }
+
+    private func noteUnreadable(_ block: UInt64) {
+        unreadableInARow += 1
+        unreadableBlocks.insert(block)
+        guard unreadableInARow >= Self.deadBlocksInARow, length > 0 else { return }
+        let last = min(block / Self.stretchBlocks * Self.stretchBlocks + Self.stretchBlocks, UInt64((length - 1) / Self.blockBytes) + 1) - 1
+        unreadableBlocks.insert(block...max(block, last))
+    }
+
+    /// A card that was pulled out answers like a dead one. What it kept of the file would be taken for all there is.
+    private func requireCard() throws {
+        guard unreadableInARow >= Self.deadBlocksInARow else { return }
+        let first = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(Self.blockBytes), alignment: 4_096)
+        defer { first.deallocate() }
+        forgetCache()
+        for block in stride(from: 0, to: length, by: Int(max(Self.blockBytes, length / 64 / Self.blockBytes * Self.blockBytes))) {
+            let piece = UnsafeMutableRawBufferPointer(rebasing: first[0..<Int(min(Self.blockBytes, length - block))])
+            if let got = try? readAt(block, piece), got > 0 { return }
+        }
+        throw CardReadFailure(description: "the card cannot be read any more; put it in again, and import it once more: what is imported already is left out")
     }
 
     /// Hash of the whole file, the unreadable as zeros.
@@ -110,6 +139,7 @@ final class CardFile: ReadingFile, @unchecked Sendable {
             offset += Int64(count)
             progress(Int64(count))
         }
+        try requireCard()
         return ContentHash(Array(hash.finalize())) ?? .zero
     }
 }

@@ -1,4 +1,5 @@
 import StorageIO
+import RecordingModel
 import SystemPackage
 
 #if canImport(Glibc)
@@ -83,7 +84,7 @@ package struct CardScan: Sendable {
 
     private mutating func add(_ path: FilePath, components: [FilePath.Component], _ information: stat) {
         guard entries.count < Self.entryLimit else {
-            if problems.last?.hasPrefix("more than") != true { problems.append("more than \(Self.entryLimit) files: the rest is left for another call") }
+            if problems.last?.hasPrefix("more than") != true { problems.append("more than \(Self.entryLimit) files: the rest was not looked at; import the card folder by folder") }
             return
         }
         var name = components.map(\.string).joined(separator: "/")
@@ -93,7 +94,9 @@ package struct CardScan: Sendable {
         entries.append(
             CardEntry(
                 path: path, name: name, bytes: Int64(information.st_size),
-                modifiedUnixMilliseconds: Int64(information.st_mtim.tv_sec) * 1_000 + Int64(information.st_mtim.tv_nsec) / 1_000_000))
+                // Some file systems keep any 64 bits.
+                modifiedUnixMilliseconds: min(max(Int64(information.st_mtim.tv_sec), 0), Plausibility.magnitudeMax / 1_000) * 1_000
+                    + Int64(information.st_mtim.tv_nsec) / 1_000_000))
     }
 }
 

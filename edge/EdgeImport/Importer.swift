@@ -6,6 +6,12 @@ import StorageIO
 import Synchronization
 import SystemPackage
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 package struct ImportSettings: Sendable {
     package var camera: CameraID
     package var operatorName: String
@@ -16,6 +22,8 @@ package struct ImportSettings: Sendable {
     package var segmentMilliseconds: Int64 = 60_000
     /// Free space that imported footage must leave on the node's disk.
     package var reserveBytes: @Sendable (DiskSpace) -> Int64 = { $0.totalBytes / 20 + 256 << 20 }
+    /// How often 100 ms are waited for a recorder that is to make room and makes no progress at it.
+    package var roomPatience = 100
 
     package init(camera: CameraID, operatorName: String, audio: AudioPolicy, rules: TimeRules, configVersion: String) {
         self.camera = camera
@@ -168,8 +176,8 @@ package final class Importer: Sendable {
 
     private func stage(_ entry: CardEntry, _ file: CardFile, _ hash: ContentHash, _ index: Int, _ found: FileReport) throws -> Staged {
         var report = found
-        try reserve(file.length)
-        defer { state.withLock { $0.reservedBytes -= file.length } }
+        if !settings.isDryRun { try reserve(file.length) }
+        defer { if !settings.isDryRun { state.withLock { $0.reservedBytes -= file.length } } }
         let folder = try settings.isDryRun ? staging.root : staging.makeFolder(index)
         var isKept = false
         defer { if !isKept, !settings.isDryRun { staging.remove(folder) } }
@@ -204,15 +212,31 @@ package final class Importer: Sendable {
         return Staged(report: report, commit: (ImportManifest(record: record, segments: outcome.segments), folder))
     }
 
-    /// Segments are about as large as their file.
+    /// Segments are about as large as their file. Where a recorder holds footage that the hub has too, it makes room.
     private func reserve(_ bytes: Int64) throws {
+        var best: Int64 = 0
+        var waits = 0
+        while let (wanted, available) = try lacking(bytes) {
+            if available > best { (best, waits) = (available, 0) }
+            guard waits < settings.roomPatience, try staging.askForRoom(wanted) else {
+                throw ImportStopped(
+                    description: "the node's disk has \(available >> 20) MiB left, and with this file footage from cards needs \(wanted >> 20) MiB; let the node forward footage, or make room, and import the card again: what is imported already is left out then")
+            }
+            waits += 1
+            // Another process makes the room.
+            usleep(100_000)
+        }
+        staging.needNoRoom()
+    }
+
+    /// What must be free and what is; nil when it is reserved.
+    private func lacking(_ bytes: Int64) throws -> (wanted: Int64, available: Int64)? {
         try state.withLock { state in
             let space = try staging.storage.space(staging.root.removingLastComponent())
-            guard space.availableBytes - state.reservedBytes - bytes >= settings.reserveBytes(space) else {
-                throw ImportStopped(
-                    description: "the node's disk has \(space.availableBytes >> 20) MiB left, of which footage from cards must leave \(settings.reserveBytes(space) >> 20) MiB; make room and import the card again: what is imported already is left out then")
-            }
+            let wanted = settings.reserveBytes(space) + state.reservedBytes + bytes
+            guard space.availableBytes >= wanted else { return (wanted, space.availableBytes) }
             state.reservedBytes += bytes
+            return nil
         }
     }
 }

@@ -5,7 +5,6 @@ import SystemPackage
 
 /// The folder `imports` in a data directory, where one importer at a time leaves what the journal takes over.
 package final class StagingArea: Sendable {
-    private static let lockName = "lock"
     let root: FilePath
     let storage: any StorageIO
     private let lock: DirectoryLock
@@ -19,19 +18,17 @@ package final class StagingArea: Sendable {
         self.storage = storage
         try storage.makeDirectory(root)
         try storage.syncDirectory(dataDirectory)
-        lock = try DirectoryLock(root.appending(Self.lockName), heldSentence: "another import into \(dataDirectory) is under way; wait for its end")
+        lock = try DirectoryLock(root.appending(ImportManifest.lockName), heldSentence: "another import into \(dataDirectory) is under way; wait for its end")
         session = UInt64(clamping: nowUnixMilliseconds / 1_000) & 0xFFFF_FFFF
-        for name in try storage.list(root) where Self.isStaging(name) {
+        for name in try storage.list(root) where ImportManifest.isFolder(name) {
             if try storage.size(root.appending(name).appending(ImportManifest.fileName)) == nil { remove(root.appending(name)) }
         }
     }
 
-    package static func isStaging(_ name: String) -> Bool { name.utf8.count == 16 && Hex.decode(name) != nil }
-
     /// Complete folders that the journal has not taken over yet.
     package static func waiting(dataDirectory: FilePath, storage: any StorageIO) throws -> [FilePath] {
         let root = dataDirectory.appending(ImportManifest.folderName)
-        return try storage.list(root).filter(isStaging).map { root.appending($0) }
+        return try storage.list(root).filter(ImportManifest.isFolder).map { root.appending($0) }
             .filter { try storage.size($0.appending(ImportManifest.fileName)) != nil }
     }
 
@@ -43,7 +40,8 @@ package final class StagingArea: Sendable {
                 // The journal may have taken it over since it was listed.
                 guard try storage.size(folder.appending(ImportManifest.fileName)) != nil else { return nil }
                 let bytes = try storage.read(folder.appending(ImportManifest.fileName), limitBytes: ImportManifest.byteLimit)
-                return try JSONDecoder().decode(ImportManifest.self, from: Data(bytes)).record.originalSHA256
+                // One that cannot be read is the journal's to set aside.
+                return try? JSONDecoder().decode(ImportManifest.self, from: Data(bytes)).record.originalSHA256
             })
     }
 
@@ -63,6 +61,17 @@ package final class StagingArea: Sendable {
             return folder
         }
     }
+
+    /// - Returns: false when no recorder runs that could make room.
+    func askForRoom(_ freeBytes: Int64) throws -> Bool {
+        guard DirectoryLock.isHeld(root.removingLastComponent().appending("lock")) else { return false }
+        try storage.replace(root.appending(ImportManifest.wantedName), with: Array(String(freeBytes).utf8))
+        return true
+    }
+
+    func needNoRoom() { try? storage.remove(root.appending(ImportManifest.wantedName)) }
+
+    deinit { needNoRoom() }
 
     /// Makes the folder complete: written last, and durable when this returns.
     func commit(_ manifest: ImportManifest, in folder: FilePath) throws {

@@ -98,14 +98,18 @@ struct IndexRow: Hashable, Sendable {
 
     /// With the time that the boot's clock entries give it. Those entries themselves stay as they are.
     func redated(by corrections: ClockCorrections) -> IndexRow {
-        guard kind != "clock", let boot = startBootMilliseconds, let end = endBootMilliseconds, let recorded = recordedStartUnixMilliseconds,
-            let source, let uncertaintyMilliseconds
-        else { return self }
-        let estimate = WallEstimate(unixMilliseconds: recorded, source: source, uncertaintyMilliseconds: uncertaintyMilliseconds)
+        guard kind != "clock", let boot = startBootMilliseconds, let end = endBootMilliseconds, let estimate = startEstimate(corrections) else { return self }
         var row = self
-        row.startUnixMilliseconds = (corrections.corrected(estimate, atBootMilliseconds: boot) ?? estimate).unixMilliseconds
-        row.endUnixMilliseconds = (row.startUnixMilliseconds ?? recorded) + (end - boot)
+        row.startUnixMilliseconds = estimate.unixMilliseconds
+        row.endUnixMilliseconds = estimate.unixMilliseconds + (end - boot)
         return row
+    }
+
+    /// What is known of the time of its start.
+    func startEstimate(_ corrections: ClockCorrections) -> WallEstimate? {
+        guard let boot = startBootMilliseconds, let recorded = recordedStartUnixMilliseconds, let source, let uncertaintyMilliseconds else { return nil }
+        let estimate = WallEstimate(unixMilliseconds: recorded, source: source, uncertaintyMilliseconds: uncertaintyMilliseconds)
+        return corrections.corrected(estimate, atBootMilliseconds: boot) ?? estimate
     }
 
     func withRemoval(_ removal: Removal?) -> IndexRow {
@@ -168,6 +172,7 @@ extension IndexRow: FetchableRecord {
         CREATE INDEX entries_of_boot ON entries (boot) WHERE start_boot IS NOT NULL;
         CREATE INDEX entries_events ON entries (stream, boot, start_boot, end_boot) WHERE kind = 'event';
         CREATE INDEX entries_imports ON entries (hash) WHERE hash IS NOT NULL;
+        CREATE INDEX entries_by_end ON entries (end_wall) WHERE kind = 'segment' AND removal IS NULL;
         CREATE INDEX entries_kept ON entries (held, idx, bytes, start_boot, end_boot) WHERE kind = 'segment' AND removal IS NULL;
         CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL);
         """

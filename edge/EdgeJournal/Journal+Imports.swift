@@ -27,7 +27,7 @@ extension Journal {
     /// Takes over every import that is staged completely (see `ImportManifest`).
     ///
     /// 1. Before: the staged files and, after them, the manifest are durable.
-    /// 2. Each side file is copied, each file gets its number and final name; the folder is synced. A cut here leaves sealed
+    /// 2. The side files are copied, then each file gets its number and final name; the folder is synced. A cut here leaves sealed
     ///    files that the next start gives their entries; those are found again by boot id and start.
     /// 3. The `segment` entries and the `import` entry, durable with one sync.
     /// 4. The staging folder is removed, manifest first. A cut here: the original is known by its hash, and what is left
@@ -35,43 +35,64 @@ extension Journal {
     @discardableResult
     package func adoptImports() throws -> [AdoptedImport] {
         try flush()
-        let adopted = try queue.sync { try adoptOnQueue() }
+        var adopted: [AdoptedImport] = []
+        while true {
+            let more = try queue.sync { try adoptOnQueue(after: adopted.last?.folder) }
+            if more.isEmpty { break }
+            adopted += more
+        }
         if !adopted.isEmpty { listeners.withLock { $0.notify() } }
+        if try withWriter({ $0.isIndexBehind }) {
+            throw JournalError.unreadable(file: files.index.string, reason: "it is behind the log, so that nothing can be taken over; make room on the disk and try again")
+        }
         return adopted
     }
 
     /// Hashes of the files that were imported.
     package func importedOriginals() throws -> Set<ContentHash> { try index.importedOriginals() }
 
-    func adoptOnQueue() throws -> [AdoptedImport] {
+    /// Folders that are taken over in one turn of the queue: commits and the look at the disk wait for it.
+    private static let foldersAtOnce = 4
+
+    /// - Parameter after: the folder at which the turn before ended.
+    func adoptOnQueue(after: String? = nil) throws -> [AdoptedImport] {
+        let waiting = try storage.list(files.imports).filter { ImportManifest.isFolder($0) && $0 > after ?? "" }.sorted()
+        guard !waiting.isEmpty else { return [] }
+        // What the index does not say yet might be taken over twice.
+        guard try withWriter({ $0.mendIndex(); return !$0.isIndexBehind }) else { return [] }
         var result: [AdoptedImport] = []
-        for name in try storage.list(files.imports) where name.count == 16 && name.allSatisfy(\.isHexDigit) {
+        var taken = 0
+        for name in waiting where taken < Self.foldersAtOnce {
             let folder = files.imports.appending(name)
             guard try storage.size(folder.appending(ImportManifest.fileName)) != nil else { continue }
+            let staged = StagedImport(folder: folder, storage: storage)
             do {
-                let manifest = try StagedImport(folder: folder, storage: storage).manifest()
-                result.append(try adopt(manifest, from: folder, named: name))
+                let adopted = try adopt(try staged.manifest(), from: staged, named: name)
+                result.append(adopted)
+                if adopted.outcome == .adopted { taken += 1 }
             } catch let error as JournalError {
                 guard case .unreadable = error else { throw error }
-                result.append(AdoptedImport(folder: name, record: nil, outcome: .refused("\(error)")))
+                try staged.setAside()
+                result.append(AdoptedImport(folder: name, record: nil, outcome: .refused("\(error); it lies in imports/\(name).refused")))
             }
         }
         return result
     }
 
-    private func adopt(_ manifest: ImportManifest, from folder: FilePath, named name: String) throws -> AdoptedImport {
+    private func adopt(_ manifest: ImportManifest, from staged: StagedImport, named name: String) throws -> AdoptedImport {
         var record = manifest.record
         if options.cameras.contains(record.camera) {
             return AdoptedImport(
                 folder: name, record: record, outcome: .refused("camera \(record.camera) is recorded by this node; imported footage needs a camera id of its own"))
         }
-        if try index.importedOriginals().contains(record.originalSHA256) {
-            try StagedImport(folder: folder, storage: storage).remove()
+        if try index.isImported(record.originalSHA256) {
+            try staged.remove()
             return AdoptedImport(folder: name, record: record, outcome: .alreadyKnown)
         }
+        try staged.requireFiles(of: manifest, except: try index.sequences(of: StreamID(camera: record.camera, kind: .main), bootID: record.bootID))
         do {
             let numbers = inbox.withLock { $0.numbers[StreamID(camera: record.camera, kind: .main)] ?? (0, 0) }
-            let (segments, sequences) = try withWriter { try $0.adopt(manifest, from: folder, next: numbers) }
+            let (segments, sequences) = try withWriter { try $0.adopt(manifest, from: staged.folder, next: numbers) }
             record.sequences = sequences
             inbox.withLock { inbox in
                 let stream = StreamID(camera: record.camera, kind: .main)
@@ -80,13 +101,20 @@ extension Journal {
                     max(before.sequence, (sequences.last ?? 0) + (sequences.isEmpty ? 0 : 1)), max(before.run, (segments.map(\.run).max() ?? 0) + 1)
                 )
             }
+        } catch let delay as ImportDelayed {
+            return AdoptedImport(folder: name, record: record, outcome: .refused("\(delay.reason); it waits in imports/\(name) and is tried again"))
         } catch {
             fail(error)
             throw error
         }
-        try StagedImport(folder: folder, storage: storage).remove()
+        try staged.remove()
         return AdoptedImport(folder: name, record: record, outcome: .adopted)
     }
+}
+
+/// Nothing was moved yet.
+private struct ImportDelayed: Error {
+    let reason: any Error
 }
 
 extension JournalWriter {
@@ -96,6 +124,7 @@ extension JournalWriter {
         let known = try index.sequences(of: stream, bootID: manifest.record.bootID)
         var next = next
         var records: [SegmentRecord] = []
+        var moves: [(side: FilePath, data: FilePath)] = []
         var sequences = SequenceRanges()
         try storage.makeDirectory(files.directory(of: stream))
         for staged in manifest.segments {
@@ -107,13 +136,19 @@ extension JournalWriter {
             var record = staged
             record.sequence = next.sequence
             record.run = next.run + staged.run
-            // A copy: recovery removes a side file without footage, and the staged one must still be there then.
-            try copy(folder.appending(SegmentFiles.sideName(staged.sequence)), to: files.side(record.id))
-            try storage.rename(folder.appending(SegmentFiles.openName(staged.sequence)), to: files.sealed(record.id))
             next.sequence += 1
             records.append(record)
+            moves.append((folder.appending(SegmentFiles.sideName(staged.sequence)), folder.appending(SegmentFiles.openName(staged.sequence))))
             sequences.insert(record.sequence)
         }
+        // Copies: recovery removes a side file without footage, and the staged one must still be there then.
+        do {
+            for (record, move) in zip(records, moves) { try copy(move.side, to: files.side(record.id)) }
+        } catch {
+            for record in records { try storage.remove(files.side(record.id)) }
+            throw ImportDelayed(reason: error)
+        }
+        for (record, move) in zip(records, moves) { try storage.rename(move.data, to: files.sealed(record.id)) }
         if !records.isEmpty { try syncDirectory(of: stream) }
         var entry = manifest.record
         entry.sequences = sequences
@@ -135,6 +170,10 @@ extension JournalWriter {
 extension JournalIndex {
     func importedOriginals() throws -> Set<ContentHash> {
         try database.read { Set(try String.fetchAll($0, sql: "SELECT hash FROM entries WHERE hash IS NOT NULL").compactMap { ContentHash($0) }) }
+    }
+
+    func isImported(_ original: ContentHash) throws -> Bool {
+        try database.read { try Bool.fetchOne($0, sql: "SELECT EXISTS (SELECT 1 FROM entries WHERE hash = ?)", arguments: [original.hex]) ?? false }
     }
 
     /// Sequence by start on the boot's clock.
@@ -179,6 +218,27 @@ struct StagedImport {
             else { throw refuse("segment \(ordinal) holds what cannot be") }
         }
         return manifest
+    }
+
+    /// Before anything is moved: a file that is missing or cut must not stop the recorder half way.
+    func requireFiles(of manifest: ImportManifest, except moved: [Int64: UInt64]) throws {
+        for segment in manifest.segments where moved[segment.startBootMilliseconds] == nil {
+            let (data, side) = (folder.appending(SegmentFiles.openName(segment.sequence)), folder.appending(SegmentFiles.sideName(segment.sequence)))
+            func refuse(_ path: FilePath, _ reason: String) -> JournalError { .unreadable(file: path.string, reason: reason) }
+            do {
+                guard try storage.size(data) == segment.bytes else { throw refuse(data, "it is not of the length that the manifest says") }
+                guard try storage.size(side) != nil else { throw refuse(side, "it is missing") }
+                _ = try storage.read(side)
+            } catch let error as StorageError {
+                throw refuse(data, "\(error)")
+            }
+        }
+    }
+
+    /// Out of the way, so that it is neither tried again nor taken for imported. Nothing in it is deleted.
+    func setAside() throws {
+        try storage.rename(folder, to: FilePath(folder.string + ".refused"))
+        try storage.syncDirectory(folder.removingLastComponent())
     }
 
     func remove() throws {

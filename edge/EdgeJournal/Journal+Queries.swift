@@ -6,9 +6,24 @@ import Synchronization
 import SystemPackage
 
 extension Journal {
+    /// Asks the index. One that its answer shows to be damaged is made anew from the log, once; recording waits meanwhile.
+    private func ask<Answer>(_ question: (JournalIndex) throws -> Answer) throws -> Answer {
+        do {
+            return try question(index)
+        } catch where JournalIndex.isDamage(error) {
+            let isMended = writer.withLock { writer in
+                writer.indexFailed(error)
+                writer.mendIndex()
+                return !writer.isIndexBehind
+            }
+            guard isMended else { throw error }
+            return try question(index)
+        }
+    }
+
     /// The segment's entry and its file, opened; nil when there is no such entry or its file is gone.
     package func segmentFile(_ id: SegmentID) throws -> JournalSegment? {
-        guard let row = try index.row(of: id), row.removal == nil, let record = try records(at: [row.index]).first else { return nil }
+        guard let row = try ask({ try $0.row(of: id) }), row.removal == nil, let record = try records(at: [row.index]).first else { return nil }
         guard try storage.size(files.sealed(id)) != nil else {
             noteMissing(id)
             return nil
@@ -20,20 +35,20 @@ extension Journal {
     package func segments(
         of stream: StreamID? = nil, fromUnixMilliseconds: Int64? = nil, toUnixMilliseconds: Int64? = nil, including: [JournalRow.Other] = [], limit: Int
     ) throws -> [JournalRow] {
-        try index.spans(of: stream, from: fromUnixMilliseconds, to: toUnixMilliseconds, kinds: JournalRow.kinds(including), limit: limit)
+        try ask { try $0.spans(of: stream, from: fromUnixMilliseconds, to: toUnixMilliseconds, kinds: JournalRow.kinds(including), limit: limit) }
             .compactMap { JournalRow($0) }
     }
 
     /// Segments that the hub's latest statement does not cover, oldest entry first.
     /// - Parameter after: goes on behind this segment; from the beginning when it is nil or unknown.
     package func unsynced(after: SegmentID? = nil, limit: Int) throws -> [SegmentRecord] {
-        let start = try after.flatMap { try index.row(of: $0)?.index }
-        return try records(at: try index.unsynced(after: start, limit: limit))
+        let start = try after.flatMap { segment in try ask { try $0.row(of: segment)?.index } }
+        return try records(at: try ask { try $0.unsynced(after: start, limit: limit) })
     }
 
     /// The same with the index of each entry, for a sender that pages by it.
     package func unsynced(afterLogIndex start: UInt64?, limit: Int) throws -> [(logIndex: UInt64, record: SegmentRecord)] {
-        let indexes = try index.unsynced(after: start, limit: limit)
+        let indexes = try ask { try $0.unsynced(after: start, limit: limit) }
         return Array(zip(indexes, try records(at: indexes)))
     }
 
@@ -66,7 +81,7 @@ extension Journal {
     package func status() throws -> JournalStatus {
         let (size, checkpoint) = writer.withLock { ($0.log.size, $0.log.checkpoints.last) }
         let (cameras, failure) = inbox.withLock { ($0.health.values.sorted { $0.camera < $1.camera }, $0.failure) }
-        let totals = try index.totals()
+        let totals = try ask { try $0.totals() }
         return JournalStatus(
             node: options.node, log: logID, logSize: size, lastCheckpoint: checkpoint, segments: totals.segments, bytes: totals.bytes,
             backlog: totals.backlog, newest: totals.newest, space: diskState.space, diskProblem: diskState.problem, cameras: cameras,
@@ -75,7 +90,7 @@ extension Journal {
 
     /// What this node can still send, per stream.
     package func holdings() throws -> [StreamID: SequenceRanges] {
-        let newest = try index.totals().newest
+        let newest = try ask { try $0.totals().newest }
         let removed = writer.withLock { $0.removed }
         return newest.reduce(into: [:]) { result, item in
             result[item.key] = SequenceRanges(closed: 0...item.value.sequence).subtracting(removed[item.key] ?? SequenceRanges())
@@ -89,17 +104,10 @@ extension Journal {
     }
 
     /// Boots whose clocks were no better than a battery's, in order, since the last one that had a better one; each as
-    /// far as the log tells. The running boot is not among them. The trusted one comes first where there is one.
+    /// far as the log tells. The trusted one comes first where there is one; the running boot last, where an earlier process
+    /// recorded in it.
     package func bootsSinceTrustedClock(limit: Int = 1_000) throws -> [BootSpan] {
         try withWriter { try $0.bootsSinceTrustedClock(limit: limit) }
-    }
-
-    /// Makes the index anew from the log and the latest statement.
-    package func rebuildIndex() throws {
-        try withWriter { writer in
-            try writer.index.clear(log: writer.log.log)
-            try writer.catchUpIndex()
-        }
     }
 
     /// Compares log, files, index and checkpoints while recording goes on; see `JournalReader.check`.

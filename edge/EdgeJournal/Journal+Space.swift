@@ -26,7 +26,11 @@ extension Journal {
     /// What an importer beside this recorder has staged.
     private func adoptWaiting() {
         do {
-            if try adoptOnQueue().contains(where: { $0.outcome == .adopted }) { listeners.withLock { $0.notify() } }
+            let taken = try adoptOnQueue()
+            for case (let folder, .refused(let reason)) in taken.map({ ($0.folder, $0.outcome) }) where refusedFolders.withLock({ $0.insert(folder).inserted }) {
+                logger.error("staged footage was refused", metadata: ["folder": "\(folder)", "reason": "\(reason)"])
+            }
+            if taken.contains(where: { $0.outcome == .adopted }) { listeners.withLock { $0.notify() } }
         } catch {
             logger.error("an import could not be taken over", metadata: ["error": "\(error)"])
         }
@@ -56,13 +60,22 @@ extension Journal {
         }
     }
 
+    /// See `ImportManifest.wantedName`. What an import that was killed has left asks for nothing.
+    private func freeBytesForImport() throws -> Int64 {
+        let path = files.imports.appending(ImportManifest.wantedName)
+        guard let size = try storage.size(path), size <= 20, DirectoryLock.isHeld(files.imports.appending(ImportManifest.lockName)) else { return 0 }
+        return Int64(String(decoding: try storage.read(path), as: UTF8.self)) ?? 0
+    }
+
     private func keepSpaceInRounds() throws {
+        let importWantsFree = try freeBytesForImport()
         for _ in 0..<Self.roundsAtOnce {
             let space = try storage.space(files.root)
             let marks = options.limits.marks(totalBytes: space.totalBytes)
             let wanted = marks.bytesToFree(availableBytes: space.availableBytes)
             let outcome = try withWriter { writer in
-                try Retention(writer: writer).round(bytesToFree: wanted, now: writer.clocks.now())
+                try Retention(writer: writer).round(
+                    bytesToFree: wanted, bytesForImport: max(0, importWantsFree - space.availableBytes), now: writer.clocks.now())
             }
             switch outcome {
             case .more: continue

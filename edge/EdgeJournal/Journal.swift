@@ -62,6 +62,8 @@ package final class Journal: Sendable {
     let slots = DispatchSemaphore(value: Journal.queueLimit)
     let listeners = Mutex<Listeners>(Listeners())
     let disk = Mutex<DiskState>(DiskState())
+    /// Told of once.
+    let refusedFolders = Mutex<Set<String>>([])
 
     /// Items that may wait for the disk before `deliver` blocks.
     package static let queueLimit = 64

@@ -65,7 +65,8 @@ extension JournalIndex {
     }
 
     /// Rows of the given kinds that overlap a window of wall time, in order of their start.
-    func spans(of stream: StreamID?, from: Int64?, to: Int64?, kinds: [String], limit: Int) throws -> [IndexRow] {
+    /// - Parameter newestFirst: the other way round, so that the limit leaves out the oldest.
+    func spans(of stream: StreamID?, from: Int64?, to: Int64?, kinds: [String], newestFirst: Bool = false, limit: Int) throws -> [IndexRow] {
         var sql = "SELECT * FROM entries WHERE stream IS NOT NULL AND kind IN (\(kinds.map { "'\($0)'" }.joined(separator: ", ")))"
         var arguments: StatementArguments = []
         if let stream {
@@ -80,9 +81,35 @@ extension JournalIndex {
             sql += " AND start_wall < ?"
             arguments += [to]
         }
-        sql += " ORDER BY start_wall, idx LIMIT ?"
+        sql += newestFirst ? " ORDER BY start_wall DESC, idx DESC LIMIT ?" : " ORDER BY start_wall, idx LIMIT ?"
         arguments += [max(0, limit)]
         return try database.read { [sql, arguments] in try IndexRow.fetchAll($0, sql: sql, arguments: arguments) }
+    }
+
+    /// Imports whose segments overlap a window of wall time, newest first, each with the stream and the time of its segments.
+    func imports(of stream: StreamID?, from: Int64?, to: Int64?, limit: Int) throws -> [IndexRow] {
+        let sql = """
+            SELECT i.idx, i.kind, i.written, s.stream, i.sequence, i.run, i.boot, min(s.start_boot) AS start_boot, max(s.end_boot) AS end_boot,
+                min(s.recorded_wall) AS recorded_wall, s.source, s.uncertainty, min(s.start_wall) AS start_wall, max(s.end_wall) AS end_wall,
+                i.bytes, i.reason, i.label, i.hash, i.held, i.removal
+            FROM entries i JOIN entries s ON s.boot = i.boot AND s.kind = 'segment' AND s.start_boot IS NOT NULL
+            WHERE i.kind = 'import' AND i.hash IS NOT NULL AND (?1 IS NULL OR s.stream = ?1)
+            GROUP BY i.idx HAVING (?2 IS NULL OR max(s.end_wall) > ?2) AND (?3 IS NULL OR min(s.start_wall) < ?3)
+            ORDER BY min(s.start_wall) DESC, i.idx DESC LIMIT ?4
+            """
+        return try database.read { try IndexRow.fetchAll($0, sql: sql, arguments: [stream?.description, from, to, max(0, limit)]) }
+    }
+
+    /// The rows with what their boots' clock entries make of the time of their start.
+    func estimated(_ rows: [IndexRow]) throws -> [(row: IndexRow, start: WallEstimate?)] {
+        try database.read { database in
+            var known: [String: ClockCorrections] = [:]
+            return try rows.map { row in
+                let corrections = try known[row.bootID] ?? Self.corrections(of: row.bootID, database)
+                known[row.bootID] = corrections
+                return (row, row.startEstimate(corrections))
+            }
+        }
     }
 
     /// Log indexes of segments that the statement does not cover, in the order of the log.

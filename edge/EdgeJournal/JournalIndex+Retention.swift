@@ -14,6 +14,8 @@ extension JournalIndex {
     enum EvictionRank: CaseIterable {
         case releasedMain, releasedProxy, releasedThumbs, unsyncedWithoutEvent, unsyncedWithEvent
 
+        static let released: [EvictionRank] = [.releasedMain, .releasedProxy, .releasedThumbs]
+
         fileprivate var condition: String {
             let event = """
                 EXISTS (SELECT 1 FROM entries e WHERE e.kind = 'event' AND e.stream = substr(s.stream, 1, instr(s.stream, '/')) || 'main'
@@ -35,33 +37,50 @@ extension JournalIndex {
             let sql = "SELECT s.* FROM entries s WHERE s.kind = 'segment' AND s.removal IS NULL AND \(rank.condition) ORDER BY s.idx"
             let rows = try Row.fetchCursor(database, sql: sql)
             while let row = try rows.next() {
-                if let candidate = try Candidate(row), !body(candidate) { return }
+                if let candidate = Candidate(try IndexRow(row: row)), !body(candidate) { return }
             }
         }
     }
 
-    /// Segments that ended before, as far as their time is known.
-    func endedBefore(_ unixMilliseconds: Int64, limit: Int) throws -> [Candidate] {
+    /// Segments whose end lies before, whatever is uncertain of it, oldest first, until the body answers false. Where
+    /// nothing is known of their time they are left out; so is footage from cards that the hub lacks, because nobody
+    /// can say when a card's clock was right, and the card may have been wiped since.
+    func forEachEnded(before unixMilliseconds: Int64, _ body: (Candidate) -> Bool) throws {
         try database.read { database in
             let sql = """
                 SELECT s.* FROM entries s WHERE s.kind = 'segment' AND s.removal IS NULL AND s.end_wall < ?
-                AND (s.source <> 'none' OR s.start_wall <> s.recorded_wall) ORDER BY s.idx LIMIT ?
+                AND (s.held = 1 OR s.boot NOT LIKE '\(ImportRecord.bootPrefix)%') ORDER BY s.end_wall
                 """
-            return try Row.fetchAll(database, sql: sql, arguments: [unixMilliseconds, limit]).compactMap { try Candidate($0) }
+            let rows = try IndexRow.fetchCursor(database, sql: sql, arguments: [unixMilliseconds])
+            var corrections: [String: ClockCorrections] = [:]
+            while let row = try rows.next() {
+                let known = try corrections[row.bootID] ?? Self.corrections(of: row.bootID, database)
+                corrections[row.bootID] = known
+                guard let estimate = row.startEstimate(known), estimate.source > .none,
+                    (row.endUnixMilliseconds ?? .max) < unixMilliseconds - estimate.uncertaintyMilliseconds, let candidate = Candidate(row)
+                else { continue }
+                if !body(candidate) { return }
+            }
+        }
+    }
+
+    /// Boot clock of the boot's first fix by a clock from outside the node; nil while there is none.
+    func firstTrustedFix(of boot: String) throws -> Int64? {
+        try database.read { database in
+            try Self.corrections(of: boot, database).fixes.filter { $0.wall.source >= .hub }.map(\.bootMilliseconds).min()
         }
     }
 
     func candidate(_ id: SegmentID) throws -> Candidate? {
         try database.read { database in
             let sql = "SELECT * FROM entries WHERE kind = 'segment' AND removal IS NULL AND stream = ? AND sequence = ? LIMIT 1"
-            return try Row.fetchOne(database, sql: sql, arguments: [id.stream.description, Int64(clamping: id.sequence)]).flatMap { try Candidate($0) }
+            return try Row.fetchOne(database, sql: sql, arguments: [id.stream.description, Int64(clamping: id.sequence)]).flatMap { Candidate(try IndexRow(row: $0)) }
         }
     }
 }
 
 extension JournalIndex.Candidate {
-    fileprivate init?(_ row: Row) throws {
-        let row = try IndexRow(row: row)
+    fileprivate init?(_ row: IndexRow) {
         guard let stream = row.stream.flatMap({ StreamID($0) }), let sequence = row.sequence else { return nil }
         self.init(
             id: SegmentID(stream: stream, sequence: sequence), bytes: row.bytes ?? 0,

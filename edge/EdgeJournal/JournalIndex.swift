@@ -58,7 +58,13 @@ struct JournalIndex: Sendable {
         }
     }
 
-    private static let schemaVersion = 2
+    /// Empties the file, whatever is in it.
+    func renew() throws {
+        try database.erase()
+        try prepareSchema()
+    }
+
+    private static let schemaVersion = 3
 
     private func prepareSchema() throws {
         try database.write { database in

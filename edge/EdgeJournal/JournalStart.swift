@@ -122,10 +122,21 @@ struct JournalStart {
     private static let roomBytes: Int64 = 256 << 10
 
     private func removeLeftovers(of log: LogID) throws {
+        try removeUnfinishedImports()
         for directory in [files.root, files.keys, files.log(log)] {
             for name in try storage.list(directory) where name.hasSuffix(".new") {
                 try storage.remove(directory.appending(name))
             }
+        }
+    }
+
+    /// What an import that broke off has left is no footage yet, and would push recorded footage out.
+    private func removeUnfinishedImports() throws {
+        let unfinished = try storage.list(files.imports).filter(ImportManifest.isFolder).map { files.imports.appending($0) }
+            .filter { try storage.size($0.appending(ImportManifest.fileName)) == nil }
+        guard !unfinished.isEmpty, let lock = try? DirectoryLock(files.imports.appending(ImportManifest.lockName), heldSentence: "") else { return }
+        try withExtendedLifetime(lock) {
+            for folder in unfinished { try StagedImport(folder: folder, storage: storage).remove() }
         }
     }
 

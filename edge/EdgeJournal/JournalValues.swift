@@ -19,17 +19,19 @@ package struct JournalSegment: Sendable {
     package var file: any ReadingFile
 }
 
-/// One segment or gap in a listing.
+/// One segment, gap, event or import in a listing.
 package struct JournalRow: Hashable, Sendable {
     package enum Kind: Hashable, Sendable {
         case segment(sequence: UInt64, run: UInt64, bytes: Int64, end: SegmentEnd?, isHeld: Bool)
         case gap(GapCause?)
         case event(source: EventRecord.Source?, label: String)
+        /// With the name and the size of the original; its time is that of its segments.
+        case imported(name: String, bytes: Int64)
     }
     /// What became of a segment's file: given up under the hub's statement, or before it.
     package enum Removal: String, Sendable, Codable { case released, evicted }
     /// What a listing may hold besides segments.
-    package enum Other: String, Sendable { case gaps = "gap", events = "event" }
+    package enum Other: String, Sendable { case gaps = "gap", events = "event", imports = "import" }
     static func kinds(_ others: [Other]) -> [String] { ["segment"] + others.map(\.rawValue) }
 
     package var logIndex: UInt64
@@ -42,6 +44,7 @@ package struct JournalRow: Hashable, Sendable {
     /// right by a later clock fix.
     package var recordedStartUnixMilliseconds: Int64
     package var source: ClockSource
+    package var uncertaintyMilliseconds: Int64
     package var removal: Removal?
     package var segment: SegmentID? {
         if case .segment(let sequence, _, _, _, _) = kind { SegmentID(stream: stream, sequence: sequence) } else { nil }
@@ -59,9 +62,12 @@ package struct JournalRow: Hashable, Sendable {
         endUnixMilliseconds = end
         recordedStartUnixMilliseconds = row.recordedStartUnixMilliseconds ?? start
         source = row.source ?? .none
+        uncertaintyMilliseconds = row.uncertaintyMilliseconds ?? WallEstimate.unsetUncertaintyMilliseconds
         removal = row.removal.map { $0 == .released ? .released : .evicted }
         if row.kind == "event" {
             kind = .event(source: row.reason.flatMap { EventRecord.Source(rawValue: $0) }, label: row.label ?? "")
+        } else if row.kind == "import" {
+            kind = .imported(name: row.label ?? "", bytes: row.bytes ?? 0)
         } else if let sequence = row.sequence {
             kind = .segment(
                 sequence: sequence, run: row.run ?? 0, bytes: row.bytes ?? 0, end: row.reason.flatMap { SegmentEnd(rawValue: $0) }, isHeld: row.isHeld)

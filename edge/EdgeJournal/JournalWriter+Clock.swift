@@ -6,10 +6,11 @@ extension JournalWriter {
     /// See `Journal.bootsSinceTrustedClock`.
     func bootsSinceTrustedClock(limit: Int) throws -> [BootSpan] {
         var spans: [BootSpan] = []
-        for boot in try index.boots(limit: limit) where boot != clocks.bootID {
+        for boot in try index.boots(limit: limit) {
             guard let span = try index.span(of: boot) else { continue }
             spans.append(span)
-            if span.isTrusted { break }
+            // What an earlier process of the running boot knew does not end the search: earlier boots may not be placed yet.
+            if span.isTrusted, boot != clocks.bootID { break }
         }
         return spans.reversed()
     }

@@ -31,9 +31,11 @@ final class JournalWriter {
     var removed: [StreamID: SequenceRanges] = [:]
 
     private(set) var isIndexBehind = false
+    private var isIndexDamaged = false
     /// Per stream the boot-clock time up to which this boot is accounted for. Taken away with the stream's first
     /// delivery: from then on capture accounts for every millisecond itself.
     var accountedUntil: [StreamID: Int64] = [:]
+    let startedBootMilliseconds: Int64
     private var lastCheckpointMilliseconds: Int64
     private var lastHandoverMilliseconds: Int64
     /// Streams whose folders are known to be durable.
@@ -60,7 +62,8 @@ final class JournalWriter {
         self.epoch = epoch
         self.statement = statement
         ballast = Ballast(path: files.ballast, storage: storage, logger: logger)
-        lastCheckpointMilliseconds = clocks.now().bootMilliseconds
+        startedBootMilliseconds = clocks.now().bootMilliseconds
+        lastCheckpointMilliseconds = startedBootMilliseconds
         lastHandoverMilliseconds = lastCheckpointMilliseconds
     }
 
@@ -159,10 +162,11 @@ final class JournalWriter {
         }
     }
 
-    private func indexFailed(_ error: any Error) {
+    func indexFailed(_ error: any Error) {
         if !isIndexBehind { logger.error("the index fell behind the log and will catch up; recording goes on", metadata: ["error": "\(error)"]) }
         isIndexBehind = true
         guard JournalIndex.isDamage(error) else { return }
+        isIndexDamaged = true
         do {
             try storage.replace(files.indexDamaged, with: [])
         } catch {
@@ -174,7 +178,10 @@ final class JournalWriter {
     func mendIndex() {
         guard isIndexBehind else { return }
         do {
+            if isIndexDamaged { try index.renew() }
             try catchUpIndex()
+            if isIndexDamaged { try storage.remove(files.indexDamaged) }
+            isIndexDamaged = false
         } catch {
             indexFailed(error)
         }

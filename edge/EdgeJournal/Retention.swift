@@ -24,8 +24,10 @@ struct Retention {
         case nothingLeft
     }
 
-    /// - Parameter bytesToFree: 0 when only age is asked.
-    func round(bytesToFree: Int64, now: Moment) throws -> Outcome {
+    /// - Parameters:
+    ///   - bytesToFree: 0 when only age is asked.
+    ///   - bytesForImport: what footage from a card lacks beyond that; only released footage goes for it.
+    func round(bytesToFree: Int64, bytesForImport: Int64 = 0, now: Moment) throws -> Outcome {
         let pinned = PinFile.ranges(try PinFile.read(writer.files, writer.storage))
         if bytesToFree > 0 {
             let chosen = try choose(bytesToFree: bytesToFree, pinned: pinned)
@@ -33,16 +35,23 @@ struct Retention {
             try remove(chosen, .space)
             return .more
         }
+        if bytesForImport > 0 {
+            let chosen = try choose(bytesToFree: bytesForImport, ranks: JournalIndex.EvictionRank.released, pinned: pinned)
+            if !chosen.isEmpty {
+                try remove(chosen, .space)
+                return .more
+            }
+        }
         let old = try expired(now: now, pinned: pinned)
         guard !old.isEmpty else { return .enough }
         try remove(old, .age)
         return .more
     }
 
-    private func choose(bytesToFree: Int64, pinned: [StreamID: SequenceRanges]) throws -> [Candidate] {
+    private func choose(bytesToFree: Int64, ranks: [JournalIndex.EvictionRank] = JournalIndex.EvictionRank.allCases, pinned: [StreamID: SequenceRanges]) throws -> [Candidate] {
         var chosen: [Candidate] = []
         var freed: Int64 = 0
-        for rank in JournalIndex.EvictionRank.allCases {
+        for rank in ranks {
             try writer.index.forEachCandidate(rank) { candidate in
                 guard mayGo(candidate, pinned) else { return true }
                 chosen.append(candidate)
@@ -57,15 +66,27 @@ struct Retention {
     /// An index that fell behind, on a disk that is full, still names what has gone already.
     private func mayGo(_ candidate: Candidate, _ pinned: [StreamID: SequenceRanges]) -> Bool {
         let id = candidate.id
+        // Released is only what the statement in force covers, whatever the index still says.
+        if candidate.isHeld, writer.statement?.held[id.stream]?.contains(id.sequence) != true { return false }
         return pinned[id.stream]?.contains(id.sequence) != true && writer.removed[id.stream]?.contains(id.sequence) != true
     }
 
-    /// Age counts only where the clock is set, and for footage whose own time is known.
+    /// Age counts only where a clock from outside the node is known, and where that has been in the log for a while: a
+    /// battery clock may say any year, and footage that was recorded under one first has to be re-dated.
     private func expired(now: Moment, pinned: [StreamID: SequenceRanges]) throws -> [Candidate] {
-        guard let days = writer.options.limits.keepDays, now.wall.source > .none else { return [] }
+        guard let days = writer.options.limits.keepDays, now.wall.source >= .hub, !writer.isIndexBehind,
+            now.bootMilliseconds - writer.startedBootMilliseconds >= Self.settleMilliseconds,
+            let fix = try writer.index.firstTrustedFix(of: writer.clocks.bootID), now.bootMilliseconds - fix >= Self.settleMilliseconds
+        else { return [] }
         let cutoff = now.wall.unixMilliseconds - now.wall.uncertaintyMilliseconds - Int64(days) * 86_400_000
-        return try writer.index.endedBefore(cutoff, limit: Self.roundLimit * 4).filter { mayGo($0, pinned) }.prefix(Self.roundLimit).map { $0 }
+        var old: [Candidate] = []
+        try writer.index.forEachEnded(before: cutoff) { candidate in
+            if mayGo(candidate, pinned) { old.append(candidate) }
+            return old.count < Self.roundLimit
+        }
+        return old
     }
+    static let settleMilliseconds: Int64 = 60_000
 
     typealias Candidate = JournalIndex.Candidate
 

@@ -25,7 +25,7 @@ package struct EventTrigger: Hashable, Sendable {
 
     package init(source: EventRecord.Source, label: String, score: Int, phase: Phase, bootMilliseconds: Int64) {
         self.source = source
-        self.label = Self.bounded(label)
+        self.label = Self.bounded(label, bytes: Self.labelBytesMax)
         self.score = min(100, max(0, score))
         self.phase =
             switch phase {
@@ -36,11 +36,11 @@ package struct EventTrigger: Hashable, Sendable {
     }
 
     /// Whole characters only: half a character is no text.
-    private static func bounded(_ label: String) -> String {
+    package static func bounded(_ label: String, bytes bytesMax: Int) -> String {
         var bytes = 0
         return String(label.prefix { character in
             bytes += character.utf8.count
-            return bytes <= labelBytesMax
+            return bytes <= bytesMax
         })
     }
 }

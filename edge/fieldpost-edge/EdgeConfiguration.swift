@@ -67,11 +67,6 @@ struct EdgeConfiguration: Sendable, Hashable {
     static let segmentSecondsRange = 2...600
     static let camerasMax = 64
 
-    /// - Throws: `ServiceSupportError` when the file cannot be read, otherwise as `decode`.
-    static func load(_ path: String) throws -> EdgeConfiguration {
-        try decode(try SmallFile.bytes(path, limitBytes: StrictYAML.fileBytesMax), file: path)
-    }
-
     /// - Parameters:
     ///   - bytes: the file, exactly: the version is their hash.
     ///   - file: its name for messages.

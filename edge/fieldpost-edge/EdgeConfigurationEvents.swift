@@ -1,9 +1,7 @@
 import EdgeEvents
 import EdgeMotion
 import EdgeONVIF
-import Logging
 import RecordingModel
-import ServiceLifecycle
 import ServiceSupport
 
 extension EdgeConfiguration {
@@ -16,7 +14,7 @@ extension EdgeConfiguration {
         /// - Throws: `ServiceSupportError` when the token cannot be read or is too short.
         func token() throws -> String {
             let token = try SmallFile.text(tokenFile, limitBytes: 4096).split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
-            guard token.utf8.count >= 16 else { throw ServiceSupportError("\(tokenFile) holds no token of at least 16 bytes; make one with: openssl rand -hex 32 > \(tokenFile)") }
+            guard token.utf8.count >= EventListener.tokenBytesMin else { throw ServiceSupportError("\(tokenFile) holds no token of at least \(EventListener.tokenBytesMin) bytes; make one with: openssl rand -hex 32 > \(tokenFile)") }
             return token
         }
 
@@ -52,6 +50,12 @@ extension EdgeConfiguration.Camera {
             var address: String
             var userName: String?
             var passwordFile: String?
+
+            /// - Throws: `ServiceSupportError` when the password cannot be read.
+            func credentials() throws -> ONVIFCredentials? {
+                let password = try passwordFile.map { try SmallFile.text($0, limitBytes: 4096).split(whereSeparator: \.isNewline).first.map(String.init) ?? "" }
+                return userName.map { ONVIFCredentials(userName: $0, password: password ?? "") }
+            }
         }
 
         /// - Parameter listens: events may be posted to the node.
@@ -119,36 +123,5 @@ extension EdgeConfiguration {
     func eventTriggers() -> EventTriggers? {
         let raised = cameras.filter { listener != nil || $0.events.onvif != nil }.map(\.id)
         return raised.isEmpty ? nil : EventTriggers(cameras: raised)
-    }
-
-    /// - Throws: `ServiceSupportError` for a token or password that cannot be read.
-    func eventService(_ triggers: EventTriggers?, clocks: any Clocks) throws -> EventService? {
-        guard let triggers else { return nil }
-        let logger = Logger(label: "events")
-        let pulled = try cameras.compactMap { camera -> ONVIFEvents.Camera? in
-            guard let onvif = camera.events.onvif else { return nil }
-            let password = try onvif.passwordFile.map { try SmallFile.text($0, limitBytes: 4096).split(whereSeparator: \.isNewline).first.map(String.init) ?? "" } ?? ""
-            return ONVIFEvents.Camera(id: camera.id, address: onvif.address, credentials: onvif.userName.map { ONVIFCredentials(userName: $0, password: password) })
-        }
-        return EventService(
-            listener: try listener.map { EventListener(host: $0.host, port: $0.port, token: try $0.token(), triggers: triggers, clocks: clocks, logger: logger) },
-            onvif: pulled.isEmpty ? nil : ONVIFEvents(cameras: pulled, triggers: triggers, clocks: clocks, logger: logger))
-    }
-}
-
-/// Hears events from outside until the node stops. Whatever fails in it, recording goes on.
-struct EventService: Service {
-    let listener: EventListener?
-    let onvif: ONVIFEvents?
-
-    func run() async throws {
-        await cancelWhenGracefulShutdown {
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { await listener?.run() }
-                group.addTask { await onvif?.run() }
-            }
-        }
-        // A service that ends by itself would end the node.
-        try? await gracefulShutdown()
     }
 }

@@ -1,3 +1,4 @@
+import EdgeCapture
 import Logging
 import RecordingModel
 import ServiceSupport
@@ -77,7 +78,10 @@ extension EdgeConfiguration.Camera {
             source = found.signedIn(as: userName, passwordFile: passwordFile)
         }
         guard let id, let source, let events else { return nil }
-        return Self(id: id, source: source, transport: transport, audioReason: audioReason, segmentSeconds: ownSegmentSeconds ?? segmentSeconds, events: events)
+        let camera = Self(id: id, source: source, transport: transport, audioReason: audioReason, segmentSeconds: ownSegmentSeconds ?? segmentSeconds, events: events)
+        // What capture itself would refuse, such as an option that the test picture does not have.
+        for problem in camera.capture(configVersion: "").problems { section.refuse("url", problem.replacing("camera \(id): ", with: "")) }
+        return camera
     }
 
     /// `audio: off`, or a section with the reason: recording speech is a decision that somebody has to own.

@@ -109,12 +109,19 @@ struct CameraSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStr
     /// - Parameter readFile: returns the text of the password file; its first line counts.
     /// - Throws: what `readFile` throws, or a sentence when the file holds no password.
     func connectionURL(readFile: (String) throws -> String) throws -> String {
+        connectionURL(
+            encodedFilePassword: try passwordFile.map { path in
+                let password = try readFile(path).split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
+                guard !password.isEmpty else { throw ServiceSupportError("\(path) holds no password") }
+                return PercentCoding.encode(password)
+            })
+    }
+
+    /// As `connectionURL`, but for the password that is in a file.
+    var connectionURLWithoutFile: String { connectionURL(encodedFilePassword: nil) }
+
+    private func connectionURL(encodedFilePassword password: String?) -> String {
         guard scheme.isNetwork else { return "\(scheme.rawValue):\(rest)" }
-        let password = try passwordFile.map { path in
-            let password = try readFile(path).split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
-            guard !password.isEmpty else { throw ServiceSupportError("\(path) holds no password") }
-            return PercentCoding.encode(password)
-        }
         if scheme == .srt, let password { return "srt://\(rest)\(rest.contains("?") ? "&" : "?")passphrase=\(password)" }
         guard let userName else { return "\(scheme.rawValue)://\(rest)" }
         var credentials = encodedUserName ?? PercentCoding.encode(userName)

@@ -12,7 +12,9 @@ struct RangeOptions: ParsableArguments {
     @Option(help: "From this time, such as 2026-11-21T08:00:00Z. Default: the oldest.") var from: String?
     @Option(help: "Until this time. Default: the newest.") var to: String?
 
-    func stream() throws -> StreamID {
+    func stream() throws -> StreamID { try Self.stream(of: camera) }
+
+    static func stream(of camera: String) throws -> StreamID {
         guard let id = CameraID(camera) else { throw CommandError("'\(camera)' is no camera; a camera is \(CameraID.expectation)") }
         return StreamID(camera: id, kind: .main)
     }
@@ -30,7 +32,7 @@ struct RangeOptions: ParsableArguments {
         return kept
     }
 
-    private static func milliseconds(_ text: String) throws -> Int64 {
+    static func milliseconds(_ text: String) throws -> Int64 {
         guard let time = TimeText.unixMilliseconds(text) else { throw CommandError("'\(text)' is no time; write it such as 2026-11-21T08:00:00Z") }
         return time
     }
@@ -94,14 +96,19 @@ struct PlayCommand: AsyncParsableCommand {
             let run = next.prefix { $0.bootID == first.bootID && $0.run == first.run }
             next = next.dropFirst(run.count)
             let pipe = try PlayerPipe(player, arguments: player.hasSuffix("ffplay") ? ["-loglevel", "error", "-autoexit", "-window_title", range.camera, "-i", "-"] : [])
-            var isFirst = true
+            var (isFirst, isClosed) = (true, false)
             for row in run {
                 guard let record = records[row.logIndex], let file = try reader.file(of: record.id) else { continue }
-                guard try SegmentBytes.write(file, from: isFirst ? 0 : record.initBytes, to: pipe.input) else { break }
+                guard try SegmentBytes.write(file, from: isFirst ? 0 : record.initBytes, to: pipe.input) else {
+                    isClosed = true
+                    break
+                }
                 isFirst = false
             }
             let status = try pipe.finish()
             if status != 0 { throw CommandError("\(player) ended with \(status)") }
+            // Who closes the player has seen enough.
+            if isClosed { return }
         }
     }
 
@@ -163,8 +170,12 @@ struct PinCommand: AsyncParsableCommand {
     @Flag(help: "Print JSON.") var json = false
 
     func run() async throws {
-        let reader = try NodeFolder(options.read()).reader()
+        let folder = try NodeFolder(options.read())
+        let reader = try folder.reader()
         let stream = try range.stream()
+        // Nobody else changes the pins between their reading and their writing.
+        let lock = remove || reason != nil ? try DirectoryLock(folder.root.appending("pins.lock"), heldSentence: "another fieldpost-edge pin is at work; try again") : nil
+        defer { withExtendedLifetime(lock) {} }
         var pins = try reader.pins()
         if remove || reason != nil {
             let sequences = SequenceRanges(try range.segments(reader).compactMap { $0.segment?.sequence })

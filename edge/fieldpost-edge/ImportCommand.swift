@@ -1,5 +1,4 @@
 import ArgumentParser
-import Dispatch
 import EdgeCapture
 import EdgeImport
 import EdgeJournal
@@ -8,7 +7,6 @@ import Logging
 import RecordingModel
 import ServiceSupport
 import StorageIO
-import Synchronization
 import SystemPackage
 
 struct ImportCommand: AsyncParsableCommand {
@@ -46,7 +44,7 @@ struct ImportCommand: AsyncParsableCommand {
         let settings = try settings(configuration)
         let card = FilePath(path)
         guard !areNested(card, folder.root) else { throw CommandError("\(path) and the data directory \(folder.root) lie within one another; import from the card itself") }
-        let taker = JournalTaker(configuration: configuration, folder: folder, clocks: try SystemClocks())
+        let taker = ImportTaker(configuration: configuration, folder: folder, clocks: try SystemClocks())
         let now = taker.clocks.now().wall.unixMilliseconds
         let staging = try StagingArea(dataDirectory: folder.root, storage: folder.storage, nowUnixMilliseconds: now)
         let importer = try Importer(settings, staging: staging, known: try taker.importedOriginals())
@@ -65,9 +63,14 @@ struct ImportCommand: AsyncParsableCommand {
             outcome = .failure(error)
         }
         // Also what was finished before a failure, or left by an import that was killed.
-        if !dryRun { try await taker.takeOver() }
-        try output.finish(try outcome.get(), scan: scan, rules: settings.rules)
-        if output.hasFailures || !scan.problems.isEmpty { throw ExitCode(3) }
+        var taken: Result<[RefusedImport], any Error> = .success([])
+        if !dryRun { do { taken = .success(try await taker.takeOver()) } catch { taken = .failure(error) } }
+        let refused = (try? taken.get()) ?? []
+        // What was done stands in the summary, whatever became of the rest.
+        if case .success(let summary) = outcome { try output.finish(summary, refused: refused, scan: scan, rules: settings.rules) }
+        _ = try outcome.get()
+        _ = try taken.get()
+        if output.hasFailures || !scan.problems.isEmpty || !refused.isEmpty { throw ExitCode(3) }
     }
 
     private func settings(_ configuration: EdgeConfiguration) throws -> ImportSettings {
@@ -99,57 +102,5 @@ struct ImportCommand: AsyncParsableCommand {
         // Not so much that the recorder would have to give footage up for it.
         settings.reserveBytes = { limits.marks(totalBytes: $0.totalBytes).lowBytes }
         return settings
-    }
-}
-
-/// Who gives staged footage its place in the log.
-protocol ImportTaker {
-    func importedOriginals() throws -> Set<ContentHash>
-    /// Returns when nothing is staged any more.
-    func takeOver() async throws
-}
-
-/// The journal: the running recorder's, or one that is opened for it.
-struct JournalTaker: ImportTaker {
-    /// A recorder looks about once a second; it may be busy with its disk.
-    private static let patienceSeconds: Int64 = 120
-    let configuration: EdgeConfiguration
-    let folder: NodeFolder
-    let clocks: SystemClocks
-
-    func importedOriginals() throws -> Set<ContentHash> { try folder.reader().importedOriginals() }
-
-    private func waiting() throws -> Int { try StagingArea.waiting(dataDirectory: folder.root, storage: folder.storage).count }
-
-    func takeOver() async throws {
-        var (left, since) = (try waiting(), clocks.now().bootMilliseconds)
-        while left > 0 {
-            if try !folder.reader().isRecording {
-                do {
-                    return try takeOverHere()
-                } catch JournalError.inUse {
-                    // A recorder was started just now.
-                }
-            }
-            // The recorder says nothing to other processes but by what it does.
-            try await Task.sleep(for: .milliseconds(200))
-            let now = try waiting()
-            if now < left { since = clocks.now().bootMilliseconds }
-            left = now
-            guard clocks.now().bootMilliseconds - since < Self.patienceSeconds * 1_000 else {
-                throw CommandError(
-                    "the recorder has not taken over \(left) files in \(Self.patienceSeconds) s; they wait in \(folder.root)/imports and nothing is lost; look with: fieldpost-edge status")
-            }
-        }
-    }
-
-    private func takeOverHere() throws {
-        var logger = Logger(label: "journal")
-        logger.logLevel = .warning
-        let journal = try folder.openJournal(configuration, identity: try folder.identity(), clocks: clocks, logger: logger)
-        defer { journal.close() }
-        for taken in try journal.adoptImports() {
-            if case .refused(let reason) = taken.outcome { logger.error("staged footage was refused", metadata: ["folder": "\(taken.folder)", "reason": "\(reason)"]) }
-        }
     }
 }

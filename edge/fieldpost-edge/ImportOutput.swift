@@ -11,6 +11,8 @@ final class ImportOutput: Sendable {
         var notable: [FileReport] = []
         var files = 0
         var sources: [ImportRecord.TimeSource: Int] = [:]
+        /// Staged, until the journal has had its say.
+        var staged: [ContentHash: FileReport] = [:]
     }
     private let state = Mutex(State())
     private let isJSON: Bool
@@ -31,6 +33,7 @@ final class ImportOutput: Sendable {
         state.withLock { state in
             state.files += 1
             if report.isFailure || report.status == .damaged { state.notable.append(report) }
+            if report.status == .imported || report.status == .damaged, let hash = report.sha256 { state.staged[hash] = report }
             if let source = report.timeSource, !report.isFailure { state.sources[source, default: 0] += 1 }
         }
         if isJSON {
@@ -64,15 +67,23 @@ final class ImportOutput: Sendable {
         return try body()
     }
 
-    func finish(_ summary: ImportSummary, scan: CardScan, rules: TimeRules) throws {
-        let (notable, sources) = state.withLock { ($0.notable, $0.sources) }
-        let counts = FileReport.Status.allCases.compactMap { status in summary.counts[status].map { (status, $0) } }
+    /// - Parameter refused: what the journal did not take; it does not count as imported.
+    func finish(_ summary: ImportSummary, refused: [RefusedImport], scan: CardScan, rules: TimeRules) throws {
+        let (notable, sources, staged) = state.withLock { ($0.notable, $0.sources, $0.staged) }
+        let lost = refused.compactMap { $0.original.flatMap { staged[$0.originalSHA256] } }
+        let counts = FileReport.Status.allCases.compactMap { status in
+            summary.counts[status].map { count in (status, count - lost.count { $0.status == status }) }
+        }.filter { $0.1 > 0 }
+        let bytes = summary.bytes - lost.reduce(0) { $0 + $1.bytes }
+        let segments = summary.segments - lost.reduce(0) { $0 + $1.segments }
+        let durationMilliseconds = summary.durationMilliseconds - lost.reduce(0) { $0 + $1.durationMilliseconds }
         if isJSON {
+            for item in refused { printLine(try json(Refusal(file: item.name, sha256: item.original?.originalSHA256, reason: item.reason))) }
             return printLine(
                 try json(
                     Totals(
-                        counts: Dictionary(uniqueKeysWithValues: counts.map { ($0.rawValue, $1) }), bytes: summary.bytes, segments: summary.segments,
-                        duration_milliseconds: summary.durationMilliseconds, other_files: scan.others, links: scan.links,
+                        counts: Dictionary(uniqueKeysWithValues: counts.map { ($0.rawValue, $1) }), refused: refused.count, bytes: bytes, segments: segments,
+                        duration_milliseconds: durationMilliseconds, other_files: scan.others, links: scan.links,
                         time_sources: Dictionary(uniqueKeysWithValues: sources.map { ($0.key.rawValue, $0.value) }), problems: scan.problems)))
         }
         if !isVerbose, !notable.isEmpty {
@@ -80,9 +91,10 @@ final class ImportOutput: Sendable {
             for report in notable { table.add([report.name, report.status.rawValue, report.reason ?? report.missing ?? ""]) }
             printLine(table.text())
         }
+        for item in refused { printLine(OutputTable.printable("NOT TAKEN OVER: \(item.name): \(item.reason)")) }
         for problem in scan.problems { printLine(OutputTable.printable("not read: \(problem)")) }
         let words = counts.map { "\($1) \($0 == .known ? "already known" : $0 == .damaged ? "imported in part (damaged)" : $0.rawValue)" }.joined(separator: ", ")
-        printLine("\(words.isEmpty ? "no footage" : words); \(Self.size(summary.bytes)), \(Self.duration(summary.durationMilliseconds)) in \(summary.segments) segments")
+        printLine("\(words.isEmpty ? "no footage" : words); \(Self.size(bytes)), \(Self.duration(durationMilliseconds)) in \(segments) segments")
         printLine("\(scan.others) other files and \(scan.links) links were passed over")
         if !sources.isEmpty {
             let texts = sources.sorted { $0.key.rawValue < $1.key.rawValue }.map { "\($0.value) from \($0.key.rawValue)" }
@@ -137,8 +149,17 @@ final class ImportOutput: Sendable {
         }
     }
 
+    private struct Refusal: Encodable {
+        var file: String
+        var status = "refused"
+        var sha256: ContentHash?
+        var reason: String
+    }
+
     private struct Totals: Encodable {
         var counts: [String: Int]
+        /// By the journal, of this import or one before it.
+        var refused: Int
         var bytes: Int64
         var segments: Int
         var duration_milliseconds: Int64

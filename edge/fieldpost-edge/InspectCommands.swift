@@ -8,12 +8,21 @@ import ServiceSupport
 import StorageIO
 
 struct ListCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "ls", abstract: "Lists segments and gaps.")
+    static let configuration = CommandConfiguration(
+        commandName: "ls", abstract: "Lists segments and gaps, and with --all events and imports too.",
+        discussion: "In order of time, the newest ones where there are more than --limit. A * marks a time that a later clock fix put right.")
 
     @OptionGroup var options: EdgeOptions
     @Option(help: "Only this camera.") var camera: String?
-    @Option(help: "At most this many rows.") var limit = 1000
+    @Option(help: "From this time, such as 2026-11-21T08:00:00Z.") var from: String?
+    @Option(help: "Until this time.") var to: String?
+    @Option(help: "At most this many rows, 1 to 1000000.") var limit = 1000
+    @Flag(help: "Events and imports too.") var all = false
     @Flag(help: "Print JSON, one object a line.") var json = false
+
+    func validate() throws {
+        guard (1...1_000_000).contains(limit) else { throw ValidationError("--limit is 1 to 1000000") }
+    }
 
     private struct Line: Encodable {
         var stream: StreamID
@@ -24,48 +33,66 @@ struct ListCommand: AsyncParsableCommand {
         var recorded_start: String?
         var time_corrected: Bool
         var clock_source: ClockSource
+        var uncertainty_milliseconds: Int64
         var start_unix_milliseconds: Int64
         var duration_milliseconds: Int64
         var sequence: UInt64?
         var run: UInt64?
         var bytes: Int64?
         var on_hub: Bool?
+        /// What became of the file: given up under the hub's statement, or before it. Absent while the node has it.
+        var removed: JournalRow.Removal?
         var reason: String?
+
+        var place: String {
+            switch (removed, on_hub) {
+            case (.evicted, _): "given up"
+            case (.released, _): "hub, given up here"
+            case (nil, true?): "hub and node"
+            case (nil, false?): "node"
+            case (nil, nil): ""
+            }
+        }
     }
 
     func run() async throws {
         let reader = try NodeFolder(options.read()).reader()
-        let stream = try camera.map { name in
-            guard let id = CameraID(name) else { throw CommandError("'\(name)' is no camera; a camera is \(CameraID.expectation)") }
-            return StreamID(camera: id, kind: .main)
-        }
-        let lines = try reader.segments(of: stream, including: [.gaps], limit: limit).map(line)
+        let stream = try camera.map { try RangeOptions.stream(of: $0) }
+        let (rows, isCut) = try reader.newest(
+            of: stream, fromUnixMilliseconds: try from.map(RangeOptions.milliseconds), toUnixMilliseconds: try to.map(RangeOptions.milliseconds),
+            including: all ? [.gaps, .events, .imports] : [.gaps], limit: limit)
+        let lines = rows.map(line)
+        let cutSentence = "only the newest \(limit) rows are shown; older ones with --to \(lines.first?.start ?? "TIME"), more with --limit"
         if json {
             for line in lines { printLine(try fieldpost_edge.json(line)) }
+            if isCut { TerminalProgress.writeToStandardError(cutSentence + "\n") }
             return
         }
         var table = OutputTable(["stream", "what", "start", OutputTable.Column("seconds", .right), OutputTable.Column("seq", .right), OutputTable.Column("bytes", .right), "where", "reason"])
         for line in lines {
             table.add([
                 line.stream.description, line.kind, line.start + (line.time_corrected ? " *" : ""), "\(Double(line.duration_milliseconds) / 1000)", line.sequence.map(String.init) ?? "",
-                line.bytes.map(String.init) ?? "", line.on_hub.map { $0 ? "hub and node" : "node" } ?? "", line.reason ?? "",
+                line.bytes.map(String.init) ?? "", line.place, line.reason ?? "",
             ])
         }
         printLine(table.text())
         if lines.contains(where: \.time_corrected) { printLine("* corrected by a later clock fix; --json has the time as it was recorded") }
+        if isCut { printLine(cutSentence) }
     }
 
     private func line(_ row: JournalRow) -> Line {
         var line = Line(
             stream: row.stream, kind: "gap", start: UTCTimestamp.text(unixMilliseconds: row.startUnixMilliseconds), end: UTCTimestamp.text(unixMilliseconds: row.endUnixMilliseconds),
             recorded_start: row.isTimeCorrected ? UTCTimestamp.text(unixMilliseconds: row.recordedStartUnixMilliseconds) : nil,
-            time_corrected: row.isTimeCorrected, clock_source: row.source, start_unix_milliseconds: row.startUnixMilliseconds, duration_milliseconds: row.endUnixMilliseconds - row.startUnixMilliseconds)
+            time_corrected: row.isTimeCorrected, clock_source: row.source, uncertainty_milliseconds: row.uncertaintyMilliseconds,
+            start_unix_milliseconds: row.startUnixMilliseconds, duration_milliseconds: row.endUnixMilliseconds - row.startUnixMilliseconds, removed: row.removal)
         switch row.kind {
         case .segment(let sequence, let run, let bytes, let end, let isHeld):
             line.kind = "segment"
             (line.sequence, line.run, line.bytes, line.on_hub, line.reason) = (sequence, run, bytes, isHeld, end?.rawValue)
         case .gap(let cause): line.reason = cause?.rawValue
-        case .event(let source, let label): line.reason = "\(source?.rawValue ?? "event") \(label)"
+        case .event(let source, let label): (line.kind, line.reason) = ("event", "\(source?.rawValue ?? "event") \(label)")
+        case .imported(let name, let bytes): (line.kind, line.bytes, line.reason) = ("import", bytes, name)
         }
         return line
     }

@@ -1,6 +1,7 @@
 import Dispatch
 import EdgeCapture
 import EdgeJournal
+import EdgeMotion
 import EdgeSync
 import FoundationEssentials
 import Logging
@@ -18,17 +19,36 @@ func blocking<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) a
     }
 }
 
+func blocking<Value: Sendable>(_ work: @escaping @Sendable () -> Value) async -> Value {
+    await withCheckedContinuation { continuation in
+        DispatchQueue.global().async { continuation.resume(returning: work()) }
+    }
+}
+
 /// Cameras record from start to graceful stop, each on its own thread.
 struct CaptureService: Service {
     let recorders: [CameraRecorder]
 
+    /// - Throws: when a camera gets no thread: nothing would be said of its time, so all is tried again.
     func run() async throws {
-        for recorder in recorders { recorder.start() }
+        var started: [CameraRecorder] = []
+        for recorder in recorders {
+            guard recorder.start() else {
+                await stop(started)
+                throw CommandError("the system gives no thread for a camera; check the limit of processes (ulimit -u, TasksMax=)")
+            }
+            started.append(recorder)
+        }
         try? await gracefulShutdown()
-        try await blocking {
-            // Side by side: one that hangs costs its three seconds once, not once for each that waits behind it.
+        await stop(started)
+    }
+
+    /// All are asked first; those that hang cost their three seconds together, and not one after the other.
+    private func stop(_ recorders: [CameraRecorder]) async {
+        await blocking {
             for recorder in recorders { recorder.requestStop() }
-            DispatchQueue.concurrentPerform(iterations: recorders.count) { recorders[$0].stop() }
+            let deadline = ContinuousClock.now + .milliseconds(CameraRecorder.stopMilliseconds)
+            for recorder in recorders { recorder.stop(withinMilliseconds: Int64(max(.zero, deadline - .now) / .milliseconds(1))) }
         }
     }
 }
@@ -39,7 +59,7 @@ struct JournalService: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        try await blocking { journal.close() }
+        await blocking { journal.close() }
     }
 }
 
@@ -64,11 +84,15 @@ struct SyncRunner: Service {
 /// started again, it recovers.
 struct StatusService: Service {
     let file: StatusFile
-    let journal: Journal
+    /// Why the journal stopped; nil while all is well.
+    let failure: @Sendable () -> JournalError?
+    let figures: @Sendable () throws -> JournalStatus
     let sync: SyncService?
+    let triggers: EventTriggers?
     let clocks: any Clocks
     let registry: PrometheusRegistry
     let intervalSeconds: Int
+    let logger: Logger
 
     func run() async throws {
         let notifier = ServiceNotifier()
@@ -83,8 +107,13 @@ struct StatusService: Service {
     }
 
     private func report() throws {
-        if let failure = journal.failure { throw failure }
-        let status = try journal.status()
+        if let failure = failure() { throw failure }
+        let status: JournalStatus
+        do { status = try figures() } catch {
+            // Recording does not depend on its figures.
+            logger.error("the figures cannot be had; recording goes on", metadata: ["error": "\(error)"])
+            return file.write(RunningStatus(clocks, problem: "the figures cannot be had, and recording goes on: \(error)", metrics: registry.text()))
+        }
         Gauge(label: "fieldpost_edge_segments").record(status.segments)
         Gauge(label: "fieldpost_edge_backlog_bytes").record(status.backlog.bytes)
         if let space = status.space { Gauge(label: "fieldpost_edge_disk_available_bytes").record(space.availableBytes) }
@@ -102,9 +131,9 @@ struct StatusService: Service {
             Gauge(label: "fieldpost_edge_connects", dimensions: dimensions).record(Int64(clamping: camera.connects))
             Gauge(label: "fieldpost_edge_recording", dimensions: dimensions).record(camera.state == .recording ? 1 : 0)
         }
+        if let triggers { Gauge(label: "fieldpost_edge_events_dropped").record(Int64(clamping: triggers.dropped)) }
         file.write(
             RunningStatus(
-                writtenUnixMilliseconds: clocks.now().wall.unixMilliseconds, problem: status.diskProblem, cameras: status.cameras, sync: sync?.progress,
-                metrics: registry.text()))
+                clocks, problem: status.diskProblem, cameras: status.cameras, sync: sync?.progress, eventsDropped: triggers?.dropped, metrics: registry.text()))
     }
 }

@@ -26,7 +26,7 @@ struct NodeSupervisor: Service {
             var hasRecorded = interruption != nil
             let failure: any Error
             do {
-                let attempt = try NodeAttempt(self, interruption: interruption)
+                let attempt = try await blocking { [interruption] in try NodeAttempt(self, interruption: interruption) }
                 hasRecorded = true
                 do {
                     try await attempt.run()
@@ -38,7 +38,7 @@ struct NodeSupervisor: Service {
                 failure = error
             }
             if Task.isShuttingDownGracefully || failure is CancellationError { return }
-            report(failure)
+            await blocking { report(failure) }
             guard hasRecorded else { throw failure }
             if interruption == nil || clocks.now().bootMilliseconds - started >= Self.steadyMilliseconds {
                 interruption = Journal.Interruption(cause: Self.cause(failure), detail: "recording had to stop: \(failure)")
@@ -64,9 +64,7 @@ struct NodeSupervisor: Service {
     private func report(_ failure: any Error) {
         guard let folder = try? NodeFolder(configuration) else { return }
         StatusFile(folder).write(
-            RunningStatus(
-                writtenUnixMilliseconds: clocks.now().wall.unixMilliseconds, problem: "recording stopped: \(failure)", cameras: [], sync: nil,
-                metrics: registry.text()))
+            RunningStatus(clocks, problem: "recording stopped: \(failure)", metrics: registry.text()))
     }
 }
 
@@ -90,9 +88,9 @@ struct NodeAttempt {
             let boots = try journal.bootsSinceTrustedClock()
             (clocks as? NodeClocks)?.raiseFloor(ClockKeeper.earliestStart(of: clocks.bootID, after: boots))
             let triggers = configuration.eventTriggers()
-            let recorders = try configuration.cameras.map { camera in
+            let recorders = configuration.cameras.map { camera in
                 CameraRecorder(
-                    configuration: try camera.capture(configVersion: configuration.version), segmentsRoot: folder.segments, storage: folder.storage,
+                    configuration: camera.capture(configVersion: configuration.version), url: { try camera.connectionURL() }, segmentsRoot: folder.segments, storage: folder.storage,
                     sink: journal, clocks: clocks, triggers: triggers?[camera.id], randomness: SystemRandomNumberGenerator(), logger: Logger(label: "capture"))
             }
             self.recorders = recorders.count
@@ -104,11 +102,11 @@ struct NodeAttempt {
             var services: [any Service] = [JournalService(journal: journal)]
             services.append(
                 StatusService(
-                    file: StatusFile(folder), journal: journal, sync: sync, clocks: clocks, registry: node.registry,
-                    intervalSeconds: configuration.metrics.intervalSeconds))
+                    file: StatusFile(folder), failure: { journal.failure }, figures: { try journal.status() }, sync: sync, triggers: triggers,
+                    clocks: clocks, registry: node.registry, intervalSeconds: configuration.metrics.intervalSeconds, logger: Logger(label: "status")))
             services.append(ClockService(journal: journal, clocks: clocks, boots: boots, logger: Logger(label: "clock")))
             if let sync { services.append(SyncRunner(sync: sync)) }
-            if let events = try configuration.eventService(triggers, clocks: clocks) { services.append(events) }
+            if let triggers { services.append(EventService(configuration: configuration, triggers: triggers, clocks: clocks, logger: Logger(label: "events"))) }
             services.append(CaptureService(recorders: recorders))
             group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: logger))
             logger.info(
@@ -121,7 +119,9 @@ struct NodeAttempt {
 
     func run() async throws {
         ServiceNotifier().ready()
-        defer { journal.close() }
-        try await group.run()
+        let result: Result<Void, any Error>
+        do { result = .success(try await group.run()) } catch { result = .failure(error) }
+        await blocking { journal.close() }
+        try result.get()
     }
 }

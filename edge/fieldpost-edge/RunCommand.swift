@@ -8,8 +8,6 @@ import NodeIdentity
 import RecordingModel
 import ServiceLifecycle
 import ServiceSupport
-import StorageIO
-import SystemPackage
 import UnixSignals
 
 struct RunCommand: AsyncParsableCommand {
@@ -38,10 +36,11 @@ struct RunCommand: AsyncParsableCommand {
 }
 
 extension EdgeConfiguration.Camera {
-    func capture(configVersion: String) throws -> CameraConfiguration {
-        let url = try source.connectionURL { path in String(decoding: try RealStorage().read(FilePath(path), limitBytes: 4096), as: UTF8.self) }
-        return CameraConfiguration(
-            id: id, url: url, segmentMilliseconds: segmentSeconds * 1000, audio: audioReason.map { .record(reason: $0) } ?? .off,
+    /// As capture takes it, but for the password in a file: `connectionURL` reads that whenever it connects, because
+    /// the file may come later than the node, and one camera's is nothing to the others.
+    func capture(configVersion: String) -> CameraConfiguration {
+        CameraConfiguration(
+            id: id, url: source.connectionURLWithoutFile, segmentMilliseconds: segmentSeconds * 1000, audio: audioReason.map { .record(reason: $0) } ?? .off,
             transport: transport == .tcp ? .tcp : .udp, configVersion: configVersion, recording: events.plan, motion: events.motion)
     }
 }

@@ -27,23 +27,42 @@ struct StatusCommand: AsyncParsableCommand {
         var problem: String?
         var hub: String?
         var statement_log_size: UInt64?
+        /// What the recorder that runs now says.
         var running: RunningStatus?
+        /// What one that has ended left behind: no figure of it is true of the cameras now.
+        var past: Past?
+    }
+
+    private struct Past: Encodable {
+        var as_of_unix_milliseconds: Int64
+        var is_of_this_boot: Bool
+        var problem: String?
     }
 
     func run() async throws {
         let folder = try NodeFolder(try options.read())
+        let bootID = try SystemClocks().bootID
         // A recorder whose disk is gone says so where the disk is not.
-        let running = StatusFile(folder).newest()
+        let left = StatusFile(folder).newest(bootID: bootID)
+        let live = left.flatMap { $0.isOfRunningProcess(bootID: bootID) ? $0 : nil }
+        let past = live == nil ? left : nil
+        let pastWords = past.map { "the recorder's figures are as of \(UTCTimestamp.text(unixMilliseconds: $0.writtenUnixMilliseconds))\($0.bootID == bootID ? "" : ", an earlier boot")" }
+        let pastProblem = past?.problem.map { "; it said: \($0)" } ?? ""
         guard folder.isPrepared else {
-            throw CommandError(running?.problem ?? "\(folder.root) is not a data directory: mount its disk, or prepare a new one with: fieldpost-edge init --prepare --config \(options.file)")
+            let sentence = "\(folder.root) is not a data directory: mount its disk, or prepare a new one with: fieldpost-edge init --prepare --config \(options.file)"
+            throw CommandError(live?.problem ?? sentence + (pastWords.map { " (\($0)\(pastProblem))" } ?? ""))
         }
         let reader = try folder.reader()
         let status = try reader.status()
+        let isRecording = reader.isRecording
+        // Between two attempts a recorder has no cameras, and says why.
+        let running = isRecording ? live : nil
         let answer = Answer(
-            node: status.node, log: status.log, log_size: status.logSize, recording: reader.isRecording, segments_sealed: status.segments, bytes: status.bytes,
+            node: status.node, log: status.log, log_size: status.logSize, recording: isRecording, segments_sealed: status.segments, bytes: status.bytes,
             backlog: status.backlog, newest_unix_milliseconds: status.newest.reduce(into: [:]) { $0[$1.key.description] = $1.value.endUnixMilliseconds },
-            disk_available_bytes: status.space?.availableBytes, problem: running?.problem, hub: try folder.hub()?.name, statement_log_size: try reader.latestStatement()?.logSize,
-            running: running)
+            disk_available_bytes: status.space?.availableBytes, problem: live?.problem, hub: try folder.hub()?.name, statement_log_size: try reader.latestStatement()?.logSize,
+            running: running,
+            past: past.map { .init(as_of_unix_milliseconds: $0.writtenUnixMilliseconds, is_of_this_boot: $0.bootID == bootID, problem: $0.problem) })
         if json { return printLine(try fieldpost_edge.json(answer)) }
         printLine("node \(status.node.keyHash.fingerprint), log \(status.log), \(status.logSize) entries; \(answer.recording ? "recording" : "not recording")")
         printLine("sealed: \(status.segments) segments, \(status.bytes) bytes; free on disk: \(answer.disk_available_bytes.map(String.init) ?? "unknown") bytes")
@@ -53,13 +72,21 @@ struct StatusCommand: AsyncParsableCommand {
         } else {
             printLine("no hub joined; \(status.backlog.segments) segments are only here")
         }
+        if let pastWords { printLine(OutputTable.printable(pastWords + pastProblem)) }
+        if let running { printLine(Self.text(running)) }
+    }
+
+    /// What a recorder that runs now says of its cameras and its link.
+    private static func text(_ running: RunningStatus) -> String {
         var table = OutputTable(["camera", "state", OutputTable.Column("packets", .right), OutputTable.Column("drops", .right), "last error"])
-        for camera in running?.cameras ?? [] {
+        for camera in running.cameras {
             table.add([camera.camera.description, camera.state.rawValue, "\(camera.packets)", "\(camera.drops)", camera.lastError ?? ""])
         }
-        if !table.isEmpty { printLine(table.text()) }
-        if let sync = running?.sync {
-            printLine("link: \(sync.isConnected ? "in contact" : "not in contact")\(sync.lastError.map { ", last error: \($0)" } ?? ""); sent \(sync.segmentsSent) segments since start")
+        var text = table.isEmpty ? "" : table.text()
+        if let dropped = running.eventsDropped, dropped > 0 { text += "\(dropped) events came faster than they could be taken, and were dropped\n" }
+        if let sync = running.sync {
+            text += "link: \(sync.isConnected ? "in contact" : "not in contact")\(sync.lastError.map { ", last error: \($0)" } ?? ""); sent \(sync.segmentsSent) segments since start\n"
         }
+        return text
     }
 }

@@ -8,12 +8,35 @@ import SystemPackage
 /// What a running recorder tells `fieldpost-edge status`, in `status.json`.
 struct RunningStatus: Codable, Hashable, Sendable {
     var writtenUnixMilliseconds: Int64
+    /// Who wrote it, and when by the clock that nothing sets: a file outlives its writer, and often its boot.
+    var bootID: String
+    var bootMilliseconds: Int64
+    var processID: Int32
     /// Why nothing is recorded, or what is wrong with the disk; nil while all is well.
     var problem: String?
     var cameras: [CameraHealth]
     var sync: SyncProgress?
+    /// Events from outside that came faster than a camera's thread could take them; nil where nobody can raise any.
+    var eventsDropped: UInt64?
     /// Prometheus text.
     var metrics: String
+
+    init(
+        _ clocks: any Clocks, problem: String?, cameras: [CameraHealth] = [], sync: SyncProgress? = nil, eventsDropped: UInt64? = nil, metrics: String
+    ) {
+        let now = clocks.now()
+        writtenUnixMilliseconds = now.wall.unixMilliseconds
+        bootID = clocks.bootID
+        bootMilliseconds = now.bootMilliseconds
+        processID = getpid()
+        (self.problem, self.cameras, self.sync, self.eventsDropped, self.metrics) = (problem, cameras, sync, eventsDropped, metrics)
+    }
+
+    /// Whether its writer still runs, as far as a process id tells.
+    func isOfRunningProcess(bootID present: String) -> Bool {
+        guard bootID == present, processID > 0 else { return false }
+        return kill(processID, 0) == 0 || errno == EPERM
+    }
 }
 
 /// Where a recorder leaves its figures: in memory under `/run` where that may be written, because the node's disk may be
@@ -23,11 +46,14 @@ struct StatusFile: Sendable {
     private static let byteLimit = 4 << 20
     private let folder: NodeFolder
     private let storage = RealStorage()
+    private let runtimeFolders: [FilePath]
 
-    init(_ folder: NodeFolder) { self.folder = folder }
+    /// - Parameter runtimeFolders: the service's runtime directory first (`RuntimeDirectory=` in its unit), then a user's own.
+    init(_ folder: NodeFolder, runtimeFolders: [String] = ["/run/fieldpost", "/run/user/\(getuid())/fieldpost"]) {
+        self.folder = folder
+        self.runtimeFolders = runtimeFolders.map { FilePath($0) }
+    }
 
-    /// The service's runtime directory first (`RuntimeDirectory=` in its unit), then a user's own.
-    private var runtimeFolders: [FilePath] { [FilePath("/run/fieldpost"), FilePath("/run/user/\(getuid())/fieldpost")] }
     private var inDataDirectory: FilePath { folder.root.appending("status.json") }
 
     /// Data directories of one machine are told apart by their paths.
@@ -49,11 +75,13 @@ struct StatusFile: Sendable {
         return (try? storage.rename(temporary, to: path)) != nil
     }
 
-    /// The newest that a recorder of this data directory has left; nil when there is none.
-    func newest() -> RunningStatus? {
-        (runtimeFolders.map { $0.appending(runtimeName) } + [inDataDirectory]).compactMap { path -> RunningStatus? in
+    /// The newest that a recorder of this data directory has left; nil when there is none. Of another boot only where this
+    /// one has left nothing: the wall clock does not tell which of two boots was later.
+    func newest(bootID: String) -> RunningStatus? {
+        let found = (runtimeFolders.map { $0.appending(runtimeName) } + [inDataDirectory]).compactMap { path -> RunningStatus? in
             guard (try? storage.size(path)) ?? nil != nil, let bytes = try? storage.read(path, limitBytes: Self.byteLimit) else { return nil }
             return try? JSONDecoder().decode(RunningStatus.self, from: Data(bytes))
-        }.max { $0.writtenUnixMilliseconds < $1.writtenUnixMilliseconds }
+        }
+        return found.filter { $0.bootID == bootID }.max { $0.bootMilliseconds < $1.bootMilliseconds } ?? found.first
     }
 }

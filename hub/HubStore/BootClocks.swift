@@ -71,25 +71,34 @@ struct BootClocks {
         return Dated.Place(start: start, end: end, correctedUncertainty: isMoved ? corrected?.uncertaintyMilliseconds : nil)
     }
 
-    /// Gives everything of a boot, and the gaps that end in it, the time that its clock entries now give.
+    /// Gives everything of a boot, and the gaps that end in it, the time that its clock entries now give it.
     mutating func redate(_ boot: String) throws {
-        for table in ["segments", "gaps", "events"] {
-            let isGaps = table == "gaps"
-            var rows: [Row] = try Row.fetchAll(
-                db, sql: "SELECT \(Self.columns)\(isGaps ? Self.untilColumns : "") FROM \(table) WHERE node = ? AND boot = ?", arguments: [node.description, boot])
-            if isGaps {
-                rows += try Row.fetchAll(
-                    db, sql: "SELECT \(Self.columns)\(Self.untilColumns) FROM gaps WHERE node = ? AND until_boot = ?", arguments: [node.description, boot])
-            }
-            let statement = try db.cachedStatement(
-                sql: "UPDATE \(table) SET start_ms = ?, end_ms = ?, corrected_uncertainty_ms = ? WHERE node = ? AND boot = ? AND log = ? AND log_index = ?")
+        for table in ["segments", "gaps", "events"] { try redate(table, whose: "boot", is: boot) }
+        try redate("gaps", whose: "until_boot", is: boot)
+    }
+
+    /// A boot of a year has a million rows; so many are in memory at once.
+    static let pageRows = 1_000
+
+    private mutating func redate(_ table: String, whose column: String, is boot: String) throws {
+        let isGaps = table == "gaps"
+        let selection = try db.cachedStatement(
+            sql: """
+                SELECT \(Self.columns)\(isGaps ? Self.untilColumns : "") FROM \(table)
+                WHERE node = ? AND \(column) = ? AND (log, log_index) > (?, ?) ORDER BY log, log_index LIMIT ?
+                """)
+        let update = try db.cachedStatement(
+            sql: "UPDATE \(table) SET start_ms = ?, end_ms = ?, corrected_uncertainty_ms = ? WHERE node = ? AND boot = ? AND log = ? AND log_index = ?")
+        var (log, index) = ("", Int64(-1))
+        while true {
+            let rows = try Row.fetchAll(selection, arguments: [node.description, boot, log, index, Self.pageRows])
             for row in rows {
+                (log, index) = (row["log"], row["log_index"])
                 let place = try place(Self.dated(row, isGap: isGaps))
                 guard place != Dated.Place(start: row["start_ms"], end: row["end_ms"], correctedUncertainty: row["corrected_uncertainty_ms"]) else { continue }
-                try statement.execute(arguments: [
-                    place.start, place.end, place.correctedUncertainty, node.description, row["boot"] as String, row["log"] as String, row["log_index"] as Int64,
-                ])
+                try update.execute(arguments: [place.start, place.end, place.correctedUncertainty, node.description, row["boot"] as String, log, index])
             }
+            guard rows.count == Self.pageRows else { return }
         }
     }
 

@@ -3,6 +3,7 @@ import GRDB
 import Logging
 import RecordingModel
 import StorageIO
+import SyncProtocol
 import SystemPackage
 
 extension HubStore {
@@ -118,22 +119,50 @@ extension HubStore {
     }
 
     private func catalogueAnew(_ node: NodeID, _ log: LogID) throws {
-        let size = Int(try verifier(node, log).size)
-        let path = logFolder(node, log).appending(LogFolder.entryFileName(first: 0))
-        let lines = size > 0 ? try LogFolder.lines(in: storage.read(path, limitBytes: 2 << 30)).lines.prefix(size) : []
+        let size = try verifier(node, log).size
         try catalogue.write { db in
             for table in ["gaps", "events", "imports", "clocks"] {
                 try db.execute(sql: "DELETE FROM \(table) WHERE node = ? AND log = ?", arguments: [node.description, log.description])
             }
             var cataloguer = Cataloguer(db, node: node, log: log)
-            for (index, line) in lines.enumerated() {
+            try forEachLine(node, log, upTo: size) { index, line in
                 let entry = try LogEntry(line: line)
-                if case .segment = entry.body { continue }
-                try cataloguer.add(entry, index: UInt64(index))
+                if case .segment = entry.body { return }
+                try cataloguer.add(entry, index: index)
             }
             try cataloguer.finish()
             try db.execute(
                 sql: "UPDATE logs SET catalogued = ? WHERE node = ? AND log = ?", arguments: [Self.catalogueVersion, node.description, log.description])
         }
     }
+
+    /// The first lines of a log's file, read in pieces: the file may be larger than memory.
+    /// - Throws: `ForeignLine` for a line that is longer than any entry may be, and what `body` throws.
+    func forEachLine(
+        _ node: NodeID, _ log: LogID, upTo size: UInt64, pieceBytes: Int = 1 << 20, _ body: (_ index: UInt64, _ line: [UInt8]) throws -> Void
+    ) throws {
+        guard size > 0 else { return }
+        let file = try storage.openForReading(logFolder(node, log).appending(LogFolder.entryFileName(first: 0)))
+        var index: UInt64 = 0
+        var offset: Int64 = 0
+        var rest: [UInt8] = []
+        while index < size, offset < file.length {
+            let piece = try file.read(at: offset, count: pieceBytes)
+            guard !piece.isEmpty else { return }
+            offset += Int64(piece.count)
+            rest += piece
+            let torn = try LogFolder.forEachLine(in: rest) { _, line in
+                guard index < size else { return }
+                try body(index, Array(line))
+                index += 1
+            }
+            rest.removeFirst(rest.count - torn)
+            guard rest.count <= EntryBatch.lineByteLimit else { throw ForeignLine(index: index) }
+        }
+    }
+}
+
+struct ForeignLine: Error, CustomStringConvertible {
+    let index: UInt64
+    var description: String { "line \(index) of the log is longer than an entry may be" }
 }

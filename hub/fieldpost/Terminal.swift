@@ -40,14 +40,23 @@ enum Terminal {
         print(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
-    /// Columns as wide as their widest cell.
     static func table(_ rows: [[String]]) {
+        for line in aligned(rows) { print(line) }
+    }
+
+    /// Names and labels come from others: none may steer the terminal.
+    static func printable(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control || $0.properties.generalCategory == .format ? "?" : $0 }))
+    }
+
+    /// Columns as wide as their widest cell.
+    static func aligned(_ rows: [[String]]) -> [String] {
         let widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        for row in rows {
+        return rows.map { row in
             let cells = row.enumerated().map { column, cell in
                 column == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[column] - cell.count)
             }
-            print(cells.joined(separator: "  "))
+            return cells.joined(separator: "  ")
         }
     }
 }

@@ -17,32 +17,47 @@ struct TimelineCommand: AsyncParsableCommand {
             return try await client.timeline(node: found.node, camera: found.camera, window)
         }
         if json { return try Terminal.json(timeline) }
+        for line in TimelineText.lines(timeline) { print(line) }
+    }
+}
+
+/// A camera's day for a person at a terminal.
+enum TimelineText {
+    private static let mark = " *"
+
+    static func lines(_ timeline: CameraTimeline) -> [String] {
         var rows = [["FROM", "TO", "LENGTH", "STATE", "REASON"]]
         // What lies ahead is nobody's unknown.
         for span in timeline.spans where span.startUnixMilliseconds < timeline.asOfUnixMilliseconds {
             var span = span
             if span.state == .unknown { span.endUnixMilliseconds = min(span.endUnixMilliseconds, timeline.asOfUnixMilliseconds) }
             rows.append([
-                Words.time(span.startUnixMilliseconds), Words.time(span.endUnixMilliseconds), Words.duration(span.durationMilliseconds), span.state.rawValue,
-                [span.cause?.rawValue, span.detail].compactMap { $0 }.joined(separator: ": "),
+                time(span.startUnixMilliseconds, span.isTimeCorrected), Words.time(span.endUnixMilliseconds), Words.duration(span.durationMilliseconds),
+                span.state.rawValue, [span.cause?.rawValue, span.detail].compactMap { $0 }.joined(separator: ": "),
             ])
         }
-        Terminal.table(rows)
+        var lines = Terminal.aligned(rows)
         if !timeline.events.isEmpty {
-            print("Events:")
-            Terminal.table(
+            lines.append("Events:")
+            lines += Terminal.aligned(
                 [["FROM", "LENGTH", "SOURCE", "SCORE", "LABEL"]]
                     + timeline.events.map { event in
                         [
-                            Words.time(event.startUnixMilliseconds), Words.duration(event.endUnixMilliseconds - event.startUnixMilliseconds), event.source.rawValue,
-                            "\(event.score)", event.label,
+                            time(event.startUnixMilliseconds, event.isTimeCorrected), Words.duration(event.endUnixMilliseconds - event.startUnixMilliseconds),
+                            event.source.rawValue, "\(event.score)", event.label,
                         ]
                     })
         }
-        for item in timeline.imports {
-            print("\(Words.time(item.startUnixMilliseconds)): imported from \(item.record.originalName) by \(item.record.operatorName), time from \(item.record.timeSource.rawValue)")
+        lines += timeline.imports.map { item in
+            "\(Words.time(item.startUnixMilliseconds)): imported from \(item.record.originalName) by \(item.record.operatorName), time from \(item.record.timeSource.rawValue)"
         }
+        if (timeline.spans.map(\.isTimeCorrected) + timeline.events.map(\.isTimeCorrected)).contains(true) {
+            lines.append("* corrected by a later clock fix of the node")
+        }
+        return lines.map(Terminal.printable)
     }
+
+    private static func time(_ unixMilliseconds: Int64, _ isCorrected: Bool?) -> String { Words.time(unixMilliseconds) + (isCorrected == true ? mark : "") }
 }
 
 /// A camera as somebody names it: its name alone, with its node before it, or with `--node`.
