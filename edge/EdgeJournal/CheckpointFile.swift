@@ -33,8 +33,9 @@ final class CheckpointFile {
                     throw LogStore.Damage(description: "the checkpoint of size \(signed.checkpoint.size) is out of order")
                 }
                 add(signed, length: length)
-            case .malformed: throw LogStore.Damage(description: "a stored checkpoint cannot be read, after size \(last?.size ?? 0)")
-            case .torn:
+            case .malformed(isLast: false): throw LogStore.Damage(description: "a stored checkpoint cannot be read, after size \(last?.size ?? 0)")
+            // A disk that writes blocks in any order may have the end of the last record without its middle.
+            case .torn, .malformed(isLast: true):
                 let file = try storage.openForAppending(path)
                 try file.truncate(to: length)
                 try file.sync()

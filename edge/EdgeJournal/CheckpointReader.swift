@@ -24,8 +24,8 @@ struct CheckpointReader {
 
     enum Next {
         case checkpoint(SignedCheckpoint, length: Int)
-        /// A whole record that is no checkpoint.
-        case malformed
+        /// A whole record that is no checkpoint; whether nothing comes behind it.
+        case malformed(isLast: Bool)
         /// Bytes after the last separator.
         case torn(bytes: Int)
         case end
@@ -39,12 +39,12 @@ struct CheckpointReader {
                 consumed = end
                 offset += Int64(length)
                 return .checkpoint(signed, length: length)
-            case .malformed: return .malformed
+            case .malformed(let end): return .malformed(isLast: try file.length == offset + Int64(end - consumed))
             case .torn, .end:
                 let kept = buffer.count - consumed
                 let piece = try file.read(at: offset + Int64(kept), count: Self.pieceBytes)
                 if piece.isEmpty { return kept == 0 ? .end : .torn(bytes: kept) }
-                guard kept <= Self.recordLimit else { return .malformed }
+                guard kept <= Self.recordLimit else { return .malformed(isLast: false) }
                 buffer = Array(buffer[consumed...]) + piece
                 consumed = 0
             }
