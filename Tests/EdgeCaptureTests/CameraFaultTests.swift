@@ -197,7 +197,8 @@ struct CameraFaultTests {
             for other in bad { other.recorder.requestStop() }
             bench.recorder.stop()
             for other in bad { other.recorder.stop() }
-            #expect(bench.sink.gaps.map(\.cause) == [.starting], "\(bench.sink.gaps)")
+            // Between the last picture and the stop a frame's length may pass.
+            #expect(bench.sink.gaps.filter { $0.cause != .stopped || $0.durationMilliseconds > 100 }.map(\.cause) == [.starting], "\(bench.sink.gaps)")
             #expect(Set(bench.sink.segments.map(\.run)) == [0] && bench.sink.segments.allSatisfy { $0.drops == 0 } && bench.sink.health.last?.drops == 0)
             #expect(bench.sink.firstHole == nil)
             for (other, cause) in zip(bad, [GapCause.cameraUnreachable, .cameraSilent, .cameraUnreachable]) {

@@ -118,10 +118,11 @@ struct NetworkCameraTests {
     @Test("What is written is synced within 5 s also when the camera falls silent")
     func syncedWhileSilent() throws {
         let scratch = try Scratch()
-        // Its end says nothing of the length, so the demuxer waits for more.
+        // Three seconds in real time. Their end says nothing of the length, so the demuxer waits for more.
         try makeSource(scratch.file("stall.ts"), seconds: 3)
         let server = try Helper(Self.webServer.replacing("super().do_GET()", with: """
-            self.send_response(200); self.end_headers(); self.wfile.write(open(sys.argv[1] + self.path, 'rb').read())
+            self.send_response(200); self.end_headers(); data = open(sys.argv[1] + self.path, 'rb').read()
+                    for i in range(30): self.wfile.write(data[len(data) * i // 30:len(data) * (i + 1) // 30]); time.sleep(0.1)
             """), scratch.path.string)
         defer { withExtendedLifetime(server) {} }
         let syncs = Mutex<[Date]>([])

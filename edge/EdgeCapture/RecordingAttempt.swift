@@ -94,6 +94,8 @@ final class RecordingAttempt {
         let now = context.clocks.now()
         events.tick(now)
         if run == nil { ledger.tick(now) } else { ledger.retry(now) }
+        // A camera that fell silent after a burst: what is held here must reach the disk.
+        if settling?.isOver(now.bootNanoseconds) == true { try? release() }
         try? run?.syncIfDue(now, isWaiting: true)
         health.tick(now)
     }

@@ -6,6 +6,7 @@ import LibAV
 final class Settling {
     /// Whoever bursts longer, or more than the pre-roll may hold, is taken as it comes.
     private static let limitNanoseconds: Int64 = 3_000_000_000
+    private static let silenceNanoseconds: Int64 = 500_000_000
     /// So much media, or time, is looked at together: a hiccup within a burst is not its end.
     private static let windowNanoseconds: Int64 = 200_000_000
     /// A picture is not taken for older than this.
@@ -58,6 +59,9 @@ final class Settling {
         preRoll.append(packet, isVideo: isVideo, arrivalNanoseconds: arrivalNanoseconds)
         return .held
     }
+
+    /// Nothing has come for so long that the newest picture is of the present, as well as can be known.
+    func isOver(_ now: Int64) -> Bool { last.map { now - $0.arrival >= Self.silenceNanoseconds } ?? false }
 
     /// Hands out what is held, with when each was made, from the last key frame on that is not younger than `floor`:
     /// what lies before that is accounted for.
