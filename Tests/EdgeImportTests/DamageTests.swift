@@ -161,6 +161,30 @@ import TestSupport
         #expect(file.unreadableBytes == 4 * 4_096)
     }
 
+    @Test func aCardThatIsPulledOutAfterItsFileWasHashedIsNotImportedWithZeros() throws {
+        let bench = try Bench()
+        try Footage.make(bench.file("a.mp4"), seconds: 2, video: Footage.h264)
+        let content = [UInt8](try Data(contentsOf: URL(fileURLWithPath: bench.file("a.mp4"))))
+        let staging = try StagingArea(dataDirectory: bench.data, storage: RealStorage(), nowUnixMilliseconds: 1_800_000_000_000)
+        let importer = try Importer(bench.settings(), staging: staging, known: []) { entry in
+            var served = 0
+            return CardFile(name: entry.name, length: Int64(content.count)) { offset, buffer in
+                // Once for the hash, and then the header and half of the pictures.
+                let range = Int(offset)..<min(content.count, Int(offset) + buffer.count)
+                if served >= content.count, range.upperBound > content.count / 2 { throw CardReadFailure(description: "Input/output error") }
+                served += range.count
+                content.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
+                return range.count
+            }
+        }
+        let reports = Mutex<[FileReport]>([])
+        _ = try importer.run(CardScan(bench.card).entries) { report in reports.withLock { $0.append(report) } }
+        let report = try #require(reports.withLock { $0 }.first)
+        #expect(report.status == .unreadable && report.reason?.contains("put it in again") == true, "\(report)")
+        #expect(try bench.manifests().isEmpty)
+        #expect(try RealStorage().list(bench.data.appending("imports")) == ["lock"])
+    }
+
     @Test func aDeadStretchOfACardCostsWhatIsInIt() throws {
         // 16 MiB in the middle of 64, and the last 8.
         let bad = [16 << 20..<32 << 20, 56 << 20..<64 << 20]

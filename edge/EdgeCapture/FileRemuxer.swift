@@ -150,10 +150,7 @@ package final class FileRemuxer {
             }
         }
         if isPictureHeld { isBroken = true }
-        if let failure = file.readFailure {
-            isBroken = true
-            outcome.damage.append("\(failure)")
-        }
+        if let failure = file.readFailure { throw failure }
         try endRun(.imported)
         guard !outcome.segments.isEmpty else { throw FileRefusal.unreadable("no picture in it can be read") }
         describeDamage()

@@ -31,6 +31,8 @@ final class RecordingAttempt {
     private var soundNote: String?
     /// Nil as soon as the camera is known to be at the present.
     private var settling: Settling?
+    /// What went wrong within a read, which cannot throw; it ends the attempt after it.
+    private var releaseFailure: CaptureFailure?
     private var budget = RunBudget()
     private let disk: StoragePause
     /// A picture came that was recorded, or would have been if the configuration had it so.
@@ -77,9 +79,10 @@ final class RecordingAttempt {
             let packet = try makePacket()
             while true { try readOne(packet) }
         } catch {
-            // What settled nothing is footage all the same.
-            try? release()
-            ended = classified(error)
+            // What settled nothing is footage all the same. Where it cannot be recorded that is said, unless a stop was asked.
+            var cause = error
+            do throws(CaptureFailure) { try release() } catch { if cause != .stopped { cause = error } }
+            ended = classified(cause)
         }
         let isAway = run == nil && standby.cause == nil
         endRun(ended == .stopped ? .stopped : .cameraLost, ended)
@@ -95,7 +98,9 @@ final class RecordingAttempt {
         events.tick(now)
         if run == nil { ledger.tick(now) } else { ledger.retry(now) }
         // A camera that fell silent after a burst: what is held here must reach the disk.
-        if settling?.isOver(now.bootNanoseconds) == true { try? release() }
+        if settling?.isOver(now.bootNanoseconds) == true {
+            do throws(CaptureFailure) { try release() } catch { releaseFailure = error }
+        }
         try? run?.syncIfDue(now, isWaiting: true)
         health.tick(now)
     }
@@ -104,6 +109,7 @@ final class RecordingAttempt {
         guard try source.read(into: packet, milliseconds: context.configuration.stallTimeoutMilliseconds) == .packet else {
             throw .failed(.cameraLost, "the stream ended")
         }
+        if let releaseFailure { throw releaseFailure }
         let now = context.clocks.now()
         events.tick(now)
         health.health.packets += 1

@@ -32,6 +32,7 @@ final class CardFile: ReadingFile, @unchecked Sendable {
     /// So many unreadable ones in a row are a dead stretch: from there on only the first block of each is tried.
     static let stretchBlocks: UInt64 = 256
     static let deadBlocksInARow = 1_024
+    static let goneSentence = "the card cannot be read any more; put it in again, and import it once more: what is imported already is left out"
 
     let length: Int64
     private let name: String
@@ -125,7 +126,7 @@ final class CardFile: ReadingFile, @unchecked Sendable {
             let piece = UnsafeMutableRawBufferPointer(rebasing: first[0..<Int(min(Self.blockBytes, length - block))])
             if let got = try? readAt(block, piece), got > 0 { return }
         }
-        throw CardReadFailure(description: "the card cannot be read any more; put it in again, and import it once more: what is imported already is left out")
+        throw CardReadFailure(description: Self.goneSentence)
     }
 
     /// Hash of the whole file, the unreadable as zeros.

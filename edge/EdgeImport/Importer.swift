@@ -60,12 +60,19 @@ package final class Importer: Sendable {
 
     private let settings: ImportSettings
     private let staging: StagingArea
+    private let open: @Sendable (CardEntry) throws -> CardFile
     private let state: Mutex<State>
     /// Bytes of the card that are done with.
     private let doneBytes = Atomic<Int64>(0)
 
     /// - Parameter known: originals that the log has; those that wait for the journal are added.
-    package init(_ settings: ImportSettings, staging: StagingArea, known: Set<ContentHash>) throws {
+    package convenience init(_ settings: ImportSettings, staging: StagingArea, known: Set<ContentHash>) throws {
+        try self.init(settings, staging: staging, known: known) { try CardFile($0.path, name: $0.name) }
+    }
+
+    /// - Parameter open: how a file of the card is read.
+    init(_ settings: ImportSettings, staging: StagingArea, known: Set<ContentHash>, open: @escaping @Sendable (CardEntry) throws -> CardFile) throws {
+        self.open = open
         self.settings = settings
         self.staging = staging
         state = Mutex(State(known: known.union(try staging.waitingOriginals())))
@@ -76,7 +83,7 @@ package final class Importer: Sendable {
     /// The order in which files are imported: of their start, then of their names.
     package func ordered(_ entries: [CardEntry]) -> [CardEntry] {
         entries.map { entry -> (start: Int64, entry: CardEntry) in
-            let header = (try? CardFile(entry.path, name: entry.name)).flatMap { try? FileHeader(of: $0) }
+            let header = (try? open(entry)).flatMap { try? FileHeader(of: $0) }
             return (choose(entry, header).wall.unixMilliseconds, entry)
         }.sorted { ($0.start, $0.entry.name) < ($1.start, $1.entry.name) }.map(\.entry)
     }
@@ -156,7 +163,7 @@ package final class Importer: Sendable {
     private func importFile(_ entry: CardEntry, index: Int, buffer: UnsafeMutableRawBufferPointer) throws -> Staged {
         var report = FileReport(entry, .unreadable)
         do {
-            let file = try CardFile(entry.path, name: entry.name)
+            let file = try open(entry)
             report.bytes = file.length
             let hash = try file.sha256(buffer: buffer) { doneBytes.add($0, ordering: .relaxed) }
             report.sha256 = hash
@@ -164,7 +171,14 @@ package final class Importer: Sendable {
                 report.status = .known
                 return Staged(report: report)
             }
-            return try stage(entry, file, hash, index, report)
+            let unreadable = file.unreadableBytes
+            do {
+                return try stage(entry, file, hash, index, report)
+            } catch {
+                // A second copy of it on the card may be better.
+                state.withLock { _ = $0.known.remove(hash) }
+                throw error is FileRefusal && file.unreadableBytes != unreadable ? CardReadFailure(description: CardFile.goneSentence) : error
+            }
         } catch let error as FileRefusal {
             if case .unsupported = error { report.status = .unsupported }
             report.reason = error.description
@@ -182,6 +196,7 @@ package final class Importer: Sendable {
         var isKept = false
         defer { if !isKept, !settings.isDryRun { staging.remove(folder) } }
         let bootID = ImportRecord.bootID(of: hash)
+        let unreadable = file.unreadableBytes
         let remuxer = try FileRemuxer(opening: file, audio: settings.audio, storage: staging.storage) { header in
             let time = choose(entry, header)
             report.container = header.container
@@ -197,7 +212,9 @@ package final class Importer: Sendable {
             return Staged(report: report)
         }
         let outcome = try remuxer.remux()
-        let unreadable = file.unreadableBytes
+        // What was hashed a moment ago and cannot be read now is a card that was pulled out: with zeros in its place, and
+        // under the whole file's hash, it would never be imported again.
+        guard file.unreadableBytes == unreadable else { throw CardReadFailure(description: CardFile.goneSentence) }
         let damage = (unreadable > 0 ? ["\(unreadable) bytes could not be read from the card and count as zeros"] : []) + outcome.damage
         report.status = damage.isEmpty ? .imported : .damaged
         report.missing = damage.isEmpty && outcome.leftOut.isEmpty ? nil : (damage + outcome.leftOut).joined(separator: "; ")

@@ -16,6 +16,8 @@ package struct AdoptedImport: Hashable, Sendable {
         case alreadyKnown
         /// Left as it lies, with the reason.
         case refused(String)
+        /// Nothing was moved, for this reason; it is tried again.
+        case delayed(String)
     }
     package var folder: String
     /// With its sequences filled in when it was adopted; nil when the manifest could not be read.
@@ -54,9 +56,11 @@ extension Journal {
     /// Folders that are taken over in one turn of the queue: commits and the look at the disk wait for it.
     private static let foldersAtOnce = 4
 
-    /// - Parameter after: the folder at which the turn before ended.
-    func adoptOnQueue(after: String? = nil) throws -> [AdoptedImport] {
-        let waiting = try storage.list(files.imports).filter { ImportManifest.isFolder($0) && $0 > after ?? "" }.sorted()
+    /// - Parameters:
+    ///   - after: the folder at which the turn before ended.
+    ///   - refused: folders that are not looked at again.
+    func adoptOnQueue(after: String? = nil, except refused: Set<String> = []) throws -> [AdoptedImport] {
+        let waiting = try storage.list(files.imports).filter { ImportManifest.isFolder($0) && $0 > after ?? "" && !refused.contains($0) }.sorted()
         guard !waiting.isEmpty else { return [] }
         // What the index does not say yet might be taken over twice.
         guard try withWriter({ $0.mendIndex(); return !$0.isIndexBehind }) else { return [] }
@@ -102,7 +106,7 @@ extension Journal {
                 )
             }
         } catch let delay as ImportDelayed {
-            return AdoptedImport(folder: name, record: record, outcome: .refused("\(delay.reason); it waits in imports/\(name) and is tried again"))
+            return AdoptedImport(folder: name, record: record, outcome: .delayed("\(delay.reason); it waits in imports/\(name) and is tried again"))
         } catch {
             fail(error)
             throw error

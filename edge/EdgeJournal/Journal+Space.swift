@@ -10,6 +10,7 @@ extension Journal {
     /// How often free space is looked at, besides after every commit.
     static let spaceIntervalMilliseconds = 1_000
     private static let roundsAtOnce = 8
+    private static let refusedFoldersMax = 10_000
 
     /// What the disk allows. Never waits for it.
     package var diskState: DiskState { disk.withLock { $0 } }
@@ -26,8 +27,9 @@ extension Journal {
     /// What an importer beside this recorder has staged.
     private func adoptWaiting() {
         do {
-            let taken = try adoptOnQueue()
-            for case (let folder, .refused(let reason)) in taken.map({ ($0.folder, $0.outcome) }) where refusedFolders.withLock({ $0.insert(folder).inserted }) {
+            let taken = try adoptOnQueue(except: refusedFolders.withLock { $0 })
+            for case (let folder, .refused(let reason)) in taken.map({ ($0.folder, $0.outcome) }) {
+                refusedFolders.withLock { if $0.count < Self.refusedFoldersMax { $0.insert(folder) } }
                 logger.error("staged footage was refused", metadata: ["folder": "\(folder)", "reason": "\(reason)"])
             }
             if taken.contains(where: { $0.outcome == .adopted }) { listeners.withLock { $0.notify() } }

@@ -62,7 +62,7 @@ package final class Journal: Sendable {
     let slots = DispatchSemaphore(value: Journal.queueLimit)
     let listeners = Mutex<Listeners>(Listeners())
     let disk = Mutex<DiskState>(DiskState())
-    /// Told of once.
+    /// Not looked at again before the next start, which may have another configuration, or space.
     let refusedFolders = Mutex<Set<String>>([])
 
     /// Items that may wait for the disk before `deliver` blocks.

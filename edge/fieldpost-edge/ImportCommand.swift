@@ -85,7 +85,7 @@ struct ImportCommand: AsyncParsableCommand {
         }
         if let start {
             guard clockOffset == nil else { throw CommandError("--start says the time itself; leave --clock-offset out") }
-            guard let value = CivilTime.unixMilliseconds(start) else { throw CommandError("--start takes a time such as 2026-01-02T03:04:05Z, not '\(start)'") }
+            guard let value = TimeText.unixMilliseconds(start) else { throw CommandError("--start takes a time such as 2026-01-02T03:04:05Z, not '\(start)'") }
             rules.startUnixMilliseconds = value
         }
         guard let zone = CivilTime.zoneMilliseconds(nameTimeOffset) else { throw CommandError("--name-time-offset takes a time zone such as +05:00 or Z, not '\(nameTimeOffset)'") }

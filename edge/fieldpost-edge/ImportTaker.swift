@@ -76,7 +76,11 @@ struct ImportTaker {
         let journal = try folder.openJournal(configuration, identity: try folder.identity(), clocks: clocks, logger: logger)
         defer { journal.close() }
         return try journal.adoptImports().compactMap { taken in
-            guard case .refused(let reason) = taken.outcome else { return nil }
+            let reason: String
+            switch taken.outcome {
+            case .refused(let why), .delayed(let why): reason = why
+            case .adopted, .alreadyKnown: return nil
+            }
             return RefusedImport(folder: taken.folder, original: taken.record ?? original(of: taken.folder) ?? original(of: taken.folder + Self.asideSuffix), reason: reason)
         }
     }

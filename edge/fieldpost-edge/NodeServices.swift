@@ -80,8 +80,8 @@ struct SyncRunner: Service {
     }
 }
 
-/// Writes the figures of the running process to a file, and ends the process when the journal can no longer record:
-/// started again, it recovers.
+/// Writes the figures of the running process to a file, and ends the attempt when the journal can no longer record:
+/// the next one recovers.
 struct StatusService: Service {
     let file: StatusFile
     /// Why the journal stopped; nil while all is well.
