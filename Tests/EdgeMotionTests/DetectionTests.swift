@@ -44,7 +44,8 @@ struct MadeScene {
 
     /// Shows every packet to a detector, at its own time.
     func watch(_ settings: MotionSettings, damagedFrom damaged: Double = .infinity) throws -> Seen {
-        let detector = MotionDetector(settings)
+        // A turn of its own: other tests decode at the same time.
+        let detector = MotionDetector(settings, turn: DecodeTurn())
         detector.begin()
         var demuxer = try Demuxer(opening: "file:\(path)", settings: .init(options: ["protocol_whitelist": "file"], openMilliseconds: 5_000), interrupt: InterruptContext())
         let stream = try #require(demuxer.streams.first { $0.parameters.kind == .video })

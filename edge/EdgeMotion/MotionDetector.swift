@@ -19,17 +19,25 @@ package struct MotionSettings: Hashable, Sendable {
     }
 }
 
+/// One picture at a time, which bounds memory and processor time: whoever comes while another is at it waits for its
+/// next key frame.
+package final class DecodeTurn: Sendable {
+    package static let ofProcess = DecodeTurn()
+    private let isTaken = Atomic<Bool>(false)
+
+    package init() {}
+    func take() -> Bool { !isTaken.exchange(true, ordering: .acquiring) }
+    func giveBack() { isTaken.store(false, ordering: .releasing) }
+}
+
 /// Looks for motion in a camera's video packets: by their sizes first, and by decoding a key frame where sizes leave it
 /// open. With zones sizes may only say that all is still, since they do not know where.
 ///
 /// Motion vectors are not used: libavcodec gives them only with decoding every picture, which on a small node costs more
 /// than everything else together. Used on the camera's thread only.
 package final class MotionDetector {
-    /// One picture at a time in the whole process, which bounds memory and processor time: whoever comes while another
-    /// is at it waits for its next key frame.
-    private static let isBusy = Atomic<Bool>(false)
-
     private let settings: MotionSettings
+    private let turn: DecodeTurn
     private var activity = PacketActivity()
     private var comparison: PictureComparison
     private var budget = DecodeBudget()
@@ -40,8 +48,9 @@ package final class MotionDetector {
     private var deltaPictures = 0
     private(set) package var decodedPictures = 0
 
-    package init(_ settings: MotionSettings) {
+    package init(_ settings: MotionSettings, turn: DecodeTurn = .ofProcess) {
         self.settings = settings
+        self.turn = turn
         comparison = PictureComparison(zones: settings.zones, minimumAreaPercent: settings.minimumAreaPercent)
     }
 
@@ -104,8 +113,8 @@ package final class MotionDetector {
     }
 
     private func decode(_ packet: borrowing Packet, _ parameters: CodecParameters, _ nanoseconds: Int64) -> Bool {
-        guard !Self.isBusy.exchange(true, ordering: .acquiring) else { return false }
-        defer { Self.isBusy.store(false, ordering: .releasing) }
+        guard turn.take() else { return false }
+        defer { turn.giveBack() }
         let start = threadCPUNanoseconds()
         var failure: LibAVError?
         do throws(LibAVError) { try VideoDecoder.decodeLuma(of: packet, parameters, into: &grid) } catch { failure = error }
