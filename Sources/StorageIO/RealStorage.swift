@@ -174,6 +174,8 @@ private final class DescriptorFile: AppendingFile, ReadingFile, @unchecked Senda
         self.length = length
     }
 
+    func forget() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
+
     func close() throws {
         let closing = descriptor
         descriptor = -1

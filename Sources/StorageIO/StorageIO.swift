@@ -51,7 +51,13 @@ package protocol AppendingFile: AnyObject {
     func sync() throws
     /// Cuts the file back; used by recovery only.
     func truncate(to length: Int64) throws
+    /// Nobody will read soon what was synced: it need not stay in memory.
+    func forget()
     func close() throws
+}
+
+extension AppendingFile {
+    package func forget() {}
 }
 
 package protocol ReadingFile: AnyObject, Sendable {

@@ -347,7 +347,7 @@ package final class FileRemuxer {
         guard let segment, let run else { return }
         self.segment = nil
         try segment.sync()
-        segment.close()
+        segment.close(isReadSoon: false)
         let (header, progress) = (segment.header, segment.complete)
         guard let sha256 = progress.sha256 else { return }
         let endMilliseconds = run.bootMilliseconds(ticks: run.mediaStart + progress.durationTicks)

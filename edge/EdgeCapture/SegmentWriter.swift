@@ -107,7 +107,9 @@ final class SegmentWriter {
         synced = complete
     }
 
-    func close() {
+    /// - Parameter isReadSoon: whether the disk's memory of it is of use: what was just recorded is sent or watched next.
+    func close(isReadSoon: Bool = true) {
+        if !isReadSoon { data.forget() }
         // All that was promised is synced; closing can only fail to free a descriptor.
         try? data.close()
         try? side.close()

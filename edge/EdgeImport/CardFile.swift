@@ -79,6 +79,9 @@ final class CardFile: ReadingFile, @unchecked Sendable {
 
     deinit { close() }
 
+    /// The file is done with. A card's gigabytes would push out of memory what the node works with.
+    func forget() { forgetCache() }
+
     func read(at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         // A file that grows meanwhile is as long as it was.
         let count = Int(max(0, min(Int64(buffer.count), length - offset)))

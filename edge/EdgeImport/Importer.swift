@@ -164,6 +164,7 @@ package final class Importer: Sendable {
         var report = FileReport(entry, .unreadable)
         do {
             let file = try open(entry)
+            defer { file.forget() }
             report.bytes = file.length
             let hash = try file.sha256(buffer: buffer) { doneBytes.add($0, ordering: .relaxed) }
             report.sha256 = hash
