@@ -1,48 +1,19 @@
 import EvidenceLog
 import RecordingModel
 
-/// A segment that waits to be sent.
-package struct SegmentWork: Hashable, Sendable {
-    package var segment: SegmentID
-    package var sha256: ContentHash
-    package var bytes: Int64
-    /// Index of its entry: the entry must be at the hub before the bytes are.
-    package var logIndex: UInt64
-    package init(segment: SegmentID, sha256: ContentHash, bytes: Int64, logIndex: UInt64) {
-        self.segment = segment
-        self.sha256 = sha256
-        self.bytes = bytes
-        self.logIndex = logIndex
-    }
-}
-
-/// Why a contact cannot go on.
-package enum SyncFault: Error, Hashable, Sendable, CustomStringConvertible {
-    case unknownVersion(Int)
-    /// The statement is not signed by the hub's key, or speaks of another hub, node or log.
-    case foreignStatement
-    /// The hub holds another history of this log.
-    case forked(hubSize: UInt64)
-
-    package var description: String {
-        switch self {
-        case .unknownVersion(let version): "the hub speaks protocol version \(version), which this node does not know"
-        case .foreignStatement: "the hub's statement is not signed by its key or is not about this node and log"
-        case .forked(let size): "the hub holds another history of this log (at \(size) entries): this node was copied or restored; ask an operator"
-        }
-    }
-}
-
 /// The node's side of the protocol as a value: what to send next, what an answer means. No clock, no disk, no network;
-/// the driver asks `nextStep`, does it, reports back, and feeds answers in.
+/// the driver asks `nextStep`, does it, reports back, and feeds answers in. It outlives connections: what the last one
+/// brought across is where the next one begins, before the hub has said a word.
 package struct NodeSyncMachine: Sendable {
     package struct Limits: Hashable, Sendable {
-        /// Bytes of footage in one data frame.
-        package var frameBytes = 64 << 10
         /// A push ends after this time, so that a statement comes back.
         package var pushMilliseconds: Int64 = 30_000
         /// Segments that wait in memory at most; the rest wait on disk.
         package var queueLimit = 64
+        /// Requests whose answers are still to come: the push that is under way goes on meanwhile.
+        package var unansweredLimit = 3
+        /// Segments that were sent and that no answer speaks of yet.
+        package var unconfirmedLimit = 4_096
         /// Times that a segment may be refused before it is set aside and reported, and for how long it stays aside.
         package var refusalLimit = 3
         package var setAsideMilliseconds: Int64 = 3_600_000
@@ -50,14 +21,46 @@ package struct NodeSyncMachine: Sendable {
     }
 
     package enum Step: Hashable, Sendable {
-        /// Send the batch of entries that begins here; then call `sentEntries`.
-        case entries(from: UInt64)
+        /// Say hello; then call `sentHello`.
+        case hello
+        /// Begin a push; then call `beganPush`.
+        case beginPush
+        /// Send the batch of entries that begins here, about so long; then call `sentEntries`.
+        case entries(from: UInt64, plainBytes: Int)
         case data(SegmentWork, offset: Int64, count: Int)
         case end(SegmentWork)
-        /// Call `offer` with more segments, or with none when there are none.
+        /// Call `offer` with the segments that are most wanted, or with none when there are none.
         case needWork
-        /// End the push and await its answer.
-        case finish
+        /// End the push; then call `endedPush`. Its answer comes later.
+        case endPush
+        /// Nothing can be sent before an answer, a heartbeat or something new.
+        case wait
+    }
+
+    /// How far a segment is.
+    private struct Begun: Sendable {
+        var sha256: ContentHash
+        /// What was sent, or what the hub has of it.
+        var offset: Int64
+        /// What has certainly reached the hub.
+        var arrived: Int64
+    }
+    /// A request that has been sent whole. Its answer speaks of what went before it, and of nothing that followed.
+    private struct Unanswered: Sendable {
+        enum Kind: Sendable { case hello, push(Int) }
+        var kind: Kind
+        /// Segments sent since, with the offset from which.
+        var since: [SegmentID: Int64] = [:]
+        var logSizeSince: UInt64?
+    }
+    private struct Push: Sendable {
+        var number: Int
+        var startedMilliseconds: Int64?
+    }
+    private enum Cargo: Sendable {
+        case entries(upTo: UInt64)
+        case data(SegmentID, upTo: Int64)
+        case end(SegmentID)
     }
 
     private let hub: HubID
@@ -69,55 +72,136 @@ package struct NodeSyncMachine: Sendable {
     /// The newest statement that was verified, and its exact signed form.
     package private(set) var statement: HoldingsStatement?
     package private(set) var signedStatement: SignedStatement?
+    private var held: [StreamID: SequenceRanges] = [:]
     package private(set) var setAside: [SegmentID: Refusal] = [:]
     package private(set) var duplicateBytes: Int64 = 0
 
+    private var setAsideUntil: [SegmentID: Int64] = [:]
+    private var refusals: [SegmentID: Int] = [:]
+    private var begun: [SegmentID: Begun] = [:]
+    /// Ended, and by which push; the statement does not speak of them yet.
+    private var ended: [SegmentID: Int] = [:]
+    /// Ended in an earlier contact, whose answer did not come.
+    private var unheard: Set<SegmentID> = []
+    /// Left out of the present push, because the node could not read them.
+    private var unread: Set<SegmentID> = []
     private var sentLogSize: UInt64 = 0
+    private var arrivedLogSize: UInt64 = 0
+
+    // Of this connection:
+    private var isHelloDue = true
+    private var isGreeted = false
+    /// What is known of the hub is worth sending by, before it has said hello.
+    private var mayAnticipate = false
+    private var unanswered: [Unanswered] = []
+    private var push: Push?
+    private var pushes = 0
     private var grantBytes: Int64 = 0
     private var grantMilliseconds: Int64 = 0
-    private var setAsideUntil: [SegmentID: Int64] = [:]
-    private var partials: [SegmentID: PartialSegment] = [:]
     private var queue: [SegmentWork] = []
-    private var current: (work: SegmentWork, offset: Int64)?
-    private var sentInPush: Set<SegmentID> = []
-    private var refusals: [SegmentID: Int] = [:]
-    private var pushStarted: Int64?
     private var isExhausted = false
+    private var frames = 0
+    private var underway: [(frame: Int, cargo: Cargo)] = []
 
-    package init(hub: HubID, hubKey: NoteKey, node: NodeID, log: LogID, limits: Limits = Limits()) {
+    /// - Parameter statement: the newest one that was kept: what the hub had then is not asked for again.
+    package init(hub: HubID, hubKey: NoteKey, node: NodeID, log: LogID, limits: Limits = Limits(), statement: SignedStatement? = nil) {
         self.hub = hub
         self.hubKey = hubKey
         self.node = node
         self.log = log
         self.limits = limits
+        if let statement, (try? take(statement)) != nil {
+            sentLogSize = self.statement?.logSize ?? 0
+            arrivedLogSize = sentLogSize
+            mayAnticipate = true
+        }
+        // Of a first push before any grant.
+        grantBytes = Self.firstGrantBytes
+        grantMilliseconds = limits.pushMilliseconds
     }
 
+    /// What a node may send before the hub of this contact has granted anything.
+    private static let firstGrantBytes: Int64 = 4 << 20
+
+    // MARK: Connections
+
+    /// The connection ended. What the hub kept will be in its next hello; what surely arrived is not sent again before it.
+    package mutating func disconnected() {
+        let asked = Set(unanswered.compactMap { if case .push(let number) = $0.kind { number } else { nil } } + (push.map { [$0.number] } ?? []))
+        unheard.formUnion(ended.filter { asked.contains($0.value) }.keys)
+        for case (_, .end(let segment)) in underway { unheard.remove(segment) }
+        ended = [:]
+        unread = []
+        for segment in begun.keys { begun[segment]?.offset = begun[segment]?.arrived ?? 0 }
+        begun = begun.filter { $0.value.offset > 0 }
+        sentLogSize = arrivedLogSize
+        isHelloDue = true
+        isGreeted = false
+        unanswered = []
+        push = nil
+        queue = []
+        isExhausted = false
+        frames = 0
+        underway = []
+        grantBytes = Self.firstGrantBytes
+        grantMilliseconds = limits.pushMilliseconds
+    }
+
+    /// The hub refused a request: what was assumed of it may be wrong.
+    package mutating func wasRefused() { mayAnticipate = false }
+
     // MARK: Answers
+
+    package var isAnswerDue: Bool { !unanswered.isEmpty }
+    /// Whether the next answer is to a hello; nil when none is due.
+    package var isHelloAnswerNext: Bool? {
+        unanswered.first.map { if case .hello = $0.kind { true } else { false } }
+    }
+    /// Everything is said and answered, up to this size of the log.
+    package func isSettled(logSize: UInt64) -> Bool {
+        isGreeted && push == nil && unanswered.isEmpty && isExhausted && !isHelloDue && (statement?.logSize ?? 0) >= logSize
+    }
 
     /// Takes the hub's answer to a hello.
     /// - Parameter rootAtSize: the root of this node's own log at the hub's size; nil when its log is shorter.
     package mutating func helloAnswered(_ reply: HelloReply, rootAtSize: (UInt64) throws -> ContentHash?) throws {
+        guard case .hello? = unanswered.first?.kind else { throw SyncFault.unexpectedAnswer }
         guard ProtocolVersion.supported.contains(reply.version) else { throw SyncFault.unknownVersion(reply.version) }
         guard try rootAtSize(reply.logSize) == reply.logRoot else { throw SyncFault.forked(hubSize: reply.logSize) }
+        let request = unanswered.removeFirst()
         try take(reply.statement)
-        sentLogSize = reply.logSize
+        if !isGreeted { unheard = [] }
+        isGreeted = true
+        mayAnticipate = true
         take(reply.grant)
-        takePartials(reply.partials)
-        beginAfresh()
+        takeLogSize(reply.logSize, request)
+        takePartials(reply.partials, request)
+        lookAgain()
     }
 
     /// Takes the hub's answer to a push. Refused segments go back in line, or aside after `refusalLimit` times.
     package mutating func pushAnswered(_ reply: PushReply, nowMilliseconds now: Int64) throws {
+        guard case .push(let number)? = unanswered.first?.kind else { throw SyncFault.unexpectedAnswer }
+        let request = unanswered.removeFirst()
         try take(reply.statement)
-        sentLogSize = reply.logSize
         take(reply.grant)
         duplicateBytes += reply.duplicateBytes
-        takePartials(reply.partials)
+        takeLogSize(reply.logSize, request)
+        takePartials(reply.partials, request)
+        unread = []
+        var refused: Set<SegmentID> = []
         for refusal in reply.refusals {
-            guard let segment = refusal.segment, refusal.reason != .wrongOffset else { continue }
+            guard let segment = refusal.segment, refused.insert(segment).inserted else { continue }
             countRefusal(refusal, of: segment, now)
         }
-        beginAfresh()
+        for (segment, pushed) in ended where pushed <= number {
+            ended[segment] = nil
+            // Sent, not refused, and yet not there: without a count it would be sent for ever.
+            if !isHeld(segment), !refused.contains(segment) {
+                countRefusal(Refusal(frame: 0, reason: .storage, detail: "the hub does not hold it, and does not say why", segment: segment), of: segment, now)
+            }
+        }
+        lookAgain()
     }
 
     private mutating func countRefusal(_ refusal: Refusal, of segment: SegmentID, _ now: Int64) {
@@ -141,84 +225,170 @@ package struct NodeSyncMachine: Sendable {
         grantMilliseconds = Int64(clamping: max(0, min(grant.seconds, 86_400))) * 1000
     }
 
-    /// The connection ended before the answer came. What the hub kept will be in its next hello.
-    package mutating func disconnected() { beginAfresh() }
-
     private mutating func take(_ signed: SignedStatement) throws {
         guard let next = signed.verified(by: hubKey), next.hub == hub, next.node == node, next.log == log else { throw SyncFault.foreignStatement }
         statement = next
         signedStatement = signed
+        held = next.heldByStream
+        begun = begun.filter { !isHeld($0.key) }
+        refusals = refusals.filter { !isHeld($0.key) }
     }
 
-    private mutating func takePartials(_ list: [PartialSegment]) {
-        partials = list.reduce(into: [:]) { $0[$1.segment] = $1 }
+    private mutating func takeLogSize(_ size: UInt64, _ request: Unanswered) {
+        // Entries sent since that begin where the hub is go on; any other are lost on it.
+        sentLogSize = if let base = request.logSizeSince, base <= size { max(sentLogSize, size) } else { size }
+        arrivedLogSize = size
     }
 
-    private mutating func beginAfresh() {
-        queue = []
-        current = nil
-        sentInPush = []
-        pushStarted = nil
-        isExhausted = false
+    /// The hub's offsets are of the moment of its answer. What was sent since counts only where it follows them.
+    private mutating func takePartials(_ list: [PartialSegment], _ request: Unanswered) {
+        let partials = list.reduce(into: [SegmentID: PartialSegment]()) { $0[$1.segment] = $1 }
+        for (segment, known) in begun {
+            let there = partials[segment].flatMap { $0.sha256 == known.sha256 ? $0.offset : nil } ?? 0
+            begun[segment]?.arrived = there
+            if request.since[segment].map({ there < $0 }) ?? true { begun[segment]?.offset = there }
+        }
+        for partial in partials.values where begun[partial.segment] == nil && !isDone(partial.segment) {
+            begun[partial.segment] = Begun(sha256: partial.sha256, offset: partial.offset, arrived: partial.offset)
+        }
+        begun = begun.filter { $0.value.offset > 0 || request.since[$0.key] != nil }
     }
 
     // MARK: Steps
+
+    /// A hello is wanted again: a heartbeat, or something of the node's state that the hub should know now.
+    package mutating func helloIsDue() { isHelloDue = true }
+
+    /// Something new was recorded, asked for or released: what is most wanted may be something else.
+    package mutating func lookAgain() {
+        isExhausted = false
+        queue = []
+    }
 
     /// What to do next.
     /// - Parameters:
     ///   - logSize: present size of the node's own log
     ///   - nowMilliseconds: any clock that only rises
-    package mutating func nextStep(logSize: UInt64, nowMilliseconds: Int64) -> Step {
-        if pushStarted == nil { tryAgain(nowMilliseconds) }
-        let started = pushStarted ?? nowMilliseconds
-        pushStarted = started
-        let isOver = nowMilliseconds - started >= min(limits.pushMilliseconds, grantMilliseconds) || grantBytes <= 0
-        if let (work, offset) = current {
-            if offset >= work.bytes { return .end(work) }
-            // A segment may take longer than a push: the hub keeps its beginning, and the next push goes on.
-            if isOver { return .finish }
-            return .data(work, offset: offset, count: Int(min(Int64(limits.frameBytes), work.bytes - offset)))
+    package mutating func nextStep(logSize: UInt64, nowMilliseconds now: Int64, pace: LinkPace) -> Step {
+        guard let push else {
+            tryAgain(now)
+            guard unanswered.count < limits.unansweredLimit else { return .wait }
+            if isHelloDue { return .hello }
+            guard isGreeted || mayAnticipate, grantBytes > 0, ended.count < limits.unconfirmedLimit else { return .wait }
+            switch cargo(logSize, pace) {
+            case nil: return .wait
+            case .needWork?: return .needWork
+            default: return .beginPush
+            }
         }
-        if isOver { return .finish }
-        if sentLogSize < logSize { return .entries(from: sentLogSize) }
-        if queue.isEmpty { return isExhausted ? .finish : .needWork }
-        let work = queue.removeFirst()
-        let partial = partials[work.segment]
-        current = (work, partial?.sha256 == work.sha256 ? max(0, min(partial?.offset ?? 0, work.bytes)) : 0)
-        return nextStep(logSize: logSize, nowMilliseconds: nowMilliseconds)
+        let started = push.startedMilliseconds ?? now
+        self.push?.startedMilliseconds = started
+        let isOver = isHelloDue || grantBytes <= 0 || ended.count >= limits.unconfirmedLimit
+            || now - started >= min(limits.pushMilliseconds, grantMilliseconds)
+        // A segment may take longer than a push: the hub keeps its beginning, and the next push goes on.
+        return isOver ? .endPush : cargo(logSize, pace) ?? .endPush
     }
 
-    /// Gives the machine segments to send, most wanted first.
+    private mutating func cargo(_ logSize: UInt64, _ pace: LinkPace) -> Step? {
+        if sentLogSize < logSize { return .entries(from: sentLogSize, plainBytes: pace.batchBytes) }
+        while let work = queue.first {
+            // The entry has to be there before the bytes are.
+            guard !isDone(work.segment), work.logIndex < sentLogSize else {
+                queue.removeFirst()
+                continue
+            }
+            let known = begun[work.segment].flatMap { $0.sha256 == work.sha256 ? $0.offset : nil } ?? 0
+            let offset = max(0, min(known, work.bytes))
+            return offset >= work.bytes ? .end(work) : .data(work, offset: offset, count: Int(min(Int64(pace.frameBytes), work.bytes - offset)))
+        }
+        return isExhausted ? nil : .needWork
+    }
+
+    /// Segments of which the hub has a part.
+    package var begunSegments: [SegmentID] { begun.keys.sorted() }
+    /// Segments that need no sending for now, beyond what the statement covers.
+    package var excludedSegments: Set<SegmentID> { unheard.union(unread).union(ended.keys).union(setAside.keys) }
+
+    /// Gives the machine segments to send. The most wanted class goes first; within a class what has begun is ended
+    /// first, and the rest keeps its order.
     package mutating func offer(_ work: [SegmentWork]) {
-        let fresh = work.filter { !isDone($0.segment) }
-        queue = Array(fresh.prefix(limits.queueLimit))
-        isExhausted = fresh.isEmpty
+        let fresh = work.enumerated().filter { !isDone($0.element.segment) }
+        func key(_ item: (offset: Int, element: SegmentWork)) -> (Int, Int, Int) {
+            (item.element.trafficClass.rawValue, begun[item.element.segment] == nil ? 1 : 0, item.offset)
+        }
+        queue = fresh.sorted { key($0) < key($1) }.prefix(limits.queueLimit).map(\.element)
+        isExhausted = queue.isEmpty
     }
 
-    /// Whether a segment needs no sending: held by the hub, sent in this push, or set aside.
+    /// Whether a segment needs no sending: held by the hub, sent and not answered, or set aside.
     package func isDone(_ segment: SegmentID) -> Bool {
-        sentInPush.contains(segment) || setAside[segment] != nil
-            || statement?.held.contains { $0.stream == segment.stream && $0.sequences.contains(segment.sequence) } == true
+        ended[segment] != nil || unheard.contains(segment) || unread.contains(segment) || setAside[segment] != nil || isHeld(segment)
     }
 
-    package mutating func sentEntries(upTo size: UInt64) { sentLogSize = max(sentLogSize, size) }
+    private func isHeld(_ segment: SegmentID) -> Bool { held[segment.stream]?.contains(segment.sequence) == true }
 
-    package mutating func sentData(count: Int) {
-        guard let (work, offset) = current else { return }
-        current = (work, offset + Int64(count))
+    // MARK: Reports of the driver
+
+    package mutating func sentHello() {
+        isHelloDue = false
+        unanswered.append(Unanswered(kind: .hello))
+    }
+
+    package mutating func beganPush() {
+        pushes += 1
+        push = Push(number: pushes)
+    }
+
+    package mutating func endedPush() {
+        guard let push else { return }
+        unanswered.append(Unanswered(kind: .push(push.number)))
+        self.push = nil
+    }
+
+    package mutating func sentEntries(upTo size: UInt64) {
+        for index in unanswered.indices where unanswered[index].logSizeSince == nil { unanswered[index].logSizeSince = sentLogSize }
+        sentLogSize = max(sentLogSize, size)
+        wrote(.entries(upTo: size))
+    }
+
+    package mutating func sentData(_ work: SegmentWork, offset: Int64, count: Int) {
+        for index in unanswered.indices where unanswered[index].since[work.segment] == nil { unanswered[index].since[work.segment] = offset }
+        let arrived = begun[work.segment].flatMap { $0.sha256 == work.sha256 ? $0.arrived : nil } ?? 0
+        begun[work.segment] = Begun(sha256: work.sha256, offset: offset + Int64(count), arrived: arrived)
         grantBytes -= Int64(count)
+        wrote(.data(work.segment, upTo: offset + Int64(count)))
     }
 
-    package mutating func sentEnd() {
-        if let work = current?.work { sentInPush.insert(work.segment) }
-        current = nil
+    package mutating func sentEnd(_ work: SegmentWork) {
+        guard let push else { return }
+        ended[work.segment] = push.number
+        wrote(.end(work.segment))
     }
 
     /// The file could not be read: leave it out of this push, and after `refusalLimit` times aside.
-    package mutating func couldNotRead(_ reason: String, nowMilliseconds now: Int64) {
-        guard let work = current?.work else { return }
-        current = nil
-        sentInPush.insert(work.segment)
+    package mutating func couldNotRead(_ work: SegmentWork, _ reason: String, nowMilliseconds now: Int64) {
+        queue.removeAll { $0.segment == work.segment }
+        begun[work.segment] = nil
         countRefusal(Refusal(frame: 0, reason: .storage, detail: reason, segment: work.segment), of: work.segment, now)
+        unread.insert(work.segment)
+    }
+
+    private mutating func wrote(_ cargo: Cargo) {
+        frames += 1
+        underway.append((frames, cargo))
+        // Older ones count as not arrived: at worst they are sent again.
+        if underway.count > DeliveryMeter.framesMax { underway.removeFirst() }
+    }
+
+    /// So many of the frames written on this connection have reached the hub.
+    package mutating func delivered(frames count: Int) {
+        while let first = underway.first, first.frame <= count {
+            underway.removeFirst()
+            switch first.cargo {
+            case .entries(let size): arrivedLogSize = max(arrivedLogSize, size)
+            case .data(let segment, let offset): begun[segment]?.arrived = max(begun[segment]?.arrived ?? 0, offset)
+            case .end: break
+            }
+        }
     }
 }

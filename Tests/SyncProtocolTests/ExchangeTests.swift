@@ -7,21 +7,21 @@ import Testing
 /// Both state machines talking through bytes, without a network.
 @Suite struct ExchangeTests {
     private static let contents: [[UInt8]] = [Array(0..<250), [], [9], (0..<700).map { UInt8(truncatingIfNeeded: $0 &* 7) }]
-    private static var limits: NodeSyncMachine.Limits {
-        var limits = NodeSyncMachine.Limits()
-        limits.frameBytes = 64
-        return limits
-    }
-
     private func pair(_ contents: [[UInt8]] = contents) throws -> (MemoryNode, MemoryHub) {
         let hub = try MemoryHub()
-        return (try MemoryNode(segments: contents, hub: hub, limits: Self.limits), hub)
+        return (try MemoryNode(segments: contents, hub: hub, frameBytes: 64), hub)
     }
 
+    /// Hello, answer, push, answer.
     private func contact(_ node: inout MemoryNode, _ hub: inout MemoryHub, cutAfter cut: Int? = nil) throws {
-        let root = node.root
-        try node.machine.helloAnswered(try hub.hello(node.log.node, node.log.log), rootAtSize: root)
+        try node.greet(&hub)
         let wire = try node.push()
+        guard !wire.isEmpty else { return }
+        try arrive(wire, cutAfter: cut, &node, &hub)
+    }
+
+    /// The hub takes a push, whole or up to a byte; the node hears of it, or of the cut.
+    private func arrive(_ wire: [UInt8], cutAfter cut: Int?, _ node: inout MemoryNode, _ hub: inout MemoryHub) throws {
         let taken = wire.prefix(cut ?? wire.count)
         switch try hub.push(taken, isWhole: taken.count == wire.count) {
         case .success(let reply): try node.machine.pushAnswered(reply, nowMilliseconds: 0)
@@ -47,8 +47,10 @@ import Testing
         try contact(&node, &hub)
         expectComplete(node, hub)
         let received = hub.receivedBytes
-        try node.machine.helloAnswered(try hub.hello(node.log.node, node.log.log), rootAtSize: node.root)
+        node.machine.helloIsDue()
+        try node.greet(&hub)
         #expect(try node.push().isEmpty)
+        #expect(node.machine.isSettled(logSize: node.logSize))
         #expect(hub.receivedBytes == received)
     }
 
@@ -57,7 +59,7 @@ import Testing
         let contents: [[UInt8]] = [Array(0..<250), [9], (0..<700).map { UInt8(truncatingIfNeeded: $0 &* 7) }]
         let total = contents.reduce(0) { $0 + $1.count }
         var (first, firstHub) = try pair(contents)
-        try first.machine.helloAnswered(try firstHub.hello(first.log.node, first.log.log), rootAtSize: first.root)
+        try first.greet(&firstHub)
         let length = try first.push().count
         for cut in 0..<length {
             var (node, hub) = try pair(contents)
@@ -71,8 +73,7 @@ import Testing
     @Test("A lost answer after everything was stored costs nothing but the hello")
     func lostAnswer() throws {
         var (node, hub) = try pair([Array(0..<100)])
-        let root = node.root
-        try node.machine.helloAnswered(try hub.hello(node.log.node, node.log.log), rootAtSize: root)
+        try node.greet(&hub)
         _ = try hub.push(try node.push(), isWhole: true)
         node.machine.disconnected()
         try contact(&node, &hub)
@@ -83,8 +84,7 @@ import Testing
     @Test("The same push twice changes nothing the second time")
     func duplicatePush() throws {
         var (node, hub) = try pair([Array(0..<200), [1, 2, 3]])
-        let root = node.root
-        try node.machine.helloAnswered(try hub.hello(node.log.node, node.log.log), rootAtSize: root)
+        try node.greet(&hub)
         let wire = try node.push()
         let first = try #require(try hub.push(wire, isWhole: true)).get()
         let second = try #require(try hub.push(wire, isWhole: true)).get()
@@ -99,38 +99,21 @@ import Testing
     func poison() throws {
         var (node, hub) = try pair([Array(0..<100), Array(5..<90)])
         let bad = try #require(node.files.keys.min())
-        let promised = node.work
+        node.promised[bad] = .sha256(Array(0..<100))
         node.files[bad] = Array(repeating: 0xEE, count: 100)
+        try node.greet(&hub)
         for attempt in 1...3 {
-            let root = node.root
-            try node.machine.helloAnswered(try hub.hello(node.log.node, node.log.log), rootAtSize: root)
-            var wire: [UInt8] = []
-            var offered = false
-            building: while true {
-                switch node.machine.nextStep(logSize: UInt64(node.log.lines.count), nowMilliseconds: 0) {
-                case .finish: break building
-                case .needWork:
-                    node.machine.offer(offered ? [] : promised)
-                    offered = true
-                case .entries(let start):
-                    let (_, _, checkpoint) = node.log.batch(0)
-                    wire += FrameCoding.encode(.entries(try EntryBatch(start: start, lines: Array(node.log.lines[Int(start)...]), checkpoint: checkpoint).encoded()))
-                    node.machine.sentEntries(upTo: checkpoint.checkpoint.size)
-                case .data(let work, let offset, let count):
-                    wire += FrameCoding.encode(.data(segment: work.segment, offset: offset, bytes: Array((node.files[work.segment] ?? [])[Int(offset)..<Int(offset) + count])))
-                    node.machine.sentData(count: count)
-                case .end(let work):
-                    wire += FrameCoding.encode(.end(segment: work.segment, length: work.bytes, sha256: work.sha256))
-                    node.machine.sentEnd()
-                }
-            }
-            let reply = try #require(try hub.push(wire, isWhole: true)).get()
+            let reply = try #require(try hub.push(try node.push(), isWhole: true)).get()
             #expect(reply.refusals.map(\.reason) == [.wrongHash])
             try node.machine.pushAnswered(reply, nowMilliseconds: 0)
             #expect((node.machine.setAside[bad] != nil) == (attempt == 3))
         }
+        #expect(try node.push().isEmpty)
         #expect(hub.stored.count == 1)
         #expect(hub.stored[.sha256(Array(repeating: 0xEE, count: 100))] == nil)
+        // An hour later the disk, or the hub, may have been mended.
+        node.machine.lookAgain()
+        #expect(try !node.push(nowMilliseconds: 3_600_000).isEmpty)
     }
 
     @Test("Frames at wrong offsets, of unknown segments and beyond the length are refused, and store nothing")
@@ -176,39 +159,119 @@ import Testing
     @Test("A hub with another history, another key or about another node is not believed")
     func foreignAnswers() throws {
         var (node, hub) = try pair([[1]])
-        var reply = try hub.hello(node.log.node, node.log.log)
-        let stranger = try MemoryHub()
-        #expect(throws: SyncFault.forked(hubSize: 0)) {
-            var forked = reply
-            forked.logRoot = .sha256([1])
-            try node.machine.helloAnswered(forked, rootAtSize: node.root)
-        }
-        var other = stranger
-        let foreign = try other.hello(node.log.node, node.log.log).statement
-        reply.statement = foreign
-        #expect(throws: SyncFault.foreignStatement) { try node.machine.helloAnswered(reply, rootAtSize: node.root) }
+        #expect(throws: SyncFault.forked(hubSize: 0)) { try node.greet(&hub) { $0.logRoot = .sha256([1]) } }
+        (node, hub) = try pair([[1]])
+        var stranger = try MemoryHub()
+        let foreign = try stranger.hello(node.log.node, node.log.log).statement
+        #expect(throws: SyncFault.foreignStatement) { try node.greet(&hub) { $0.statement = foreign } }
         #expect(node.machine.statement == nil)
+        (node, hub) = try pair([[1]])
+        let unasked = try hub.hello(node.log.node, node.log.log)
+        #expect(throws: SyncFault.unexpectedAnswer) { try node.machine.helloAnswered(unasked) { _ in unasked.logRoot } }
     }
 
-    @Test("A push ends after its time, within a segment too, and the next one goes on at the byte")
+    @Test("A push ends after its time, within a segment too, and the next one goes on at the byte before the answer is here")
     func timeLimit() throws {
         var (node, hub) = try pair([Array(repeating: 1, count: 500), Array(repeating: 2, count: 500)])
-        try contact(&node, &hub, cutAfter: 0)
-        try node.machine.helloAnswered(try hub.hello(node.log.node, node.log.log), rootAtSize: node.root)
-        let batch = FrameCoding.encode(.entries(try EntryBatch(start: 0, lines: node.log.lines, checkpoint: node.log.checkpoints[0]).encoded()))
-        var wire = batch
-        node.machine.sentEntries(upTo: 3)
-        #expect(node.machine.nextStep(logSize: 3, nowMilliseconds: 0) == .needWork)
-        node.machine.offer(node.work)
-        guard case .data(let work, 0, let count) = node.machine.nextStep(logSize: 3, nowMilliseconds: 0) else { Issue.record("no data"); return }
-        wire += FrameCoding.encode(.data(segment: work.segment, offset: 0, bytes: Array(repeating: 1, count: count)))
-        node.machine.sentData(count: count)
-        #expect(node.machine.nextStep(logSize: 3, nowMilliseconds: 40_000) == .finish)
-        try node.machine.pushAnswered(try #require(try hub.push(wire, isWhole: true)).get(), nowMilliseconds: 40_000)
-        _ = node.machine.nextStep(logSize: 3, nowMilliseconds: 40_000)
-        node.machine.offer(node.work)
-        guard case .data(_, let offset, _) = node.machine.nextStep(logSize: 3, nowMilliseconds: 40_000) else { Issue.record("no data"); return }
-        #expect(offset == Int64(count))
+        try node.greet(&hub)
+        // Begin, entries, work and one frame of the first segment; then the time is over.
+        let first = try node.push(mostSteps: 4)
+        #expect(node.machine.nextStep(logSize: node.logSize, nowMilliseconds: 30_000, pace: node.pace) == .endPush)
+        node.machine.endedPush()
+        let second = try node.push(nowMilliseconds: 30_000)
+        try arrive(first, cutAfter: nil, &node, &hub)
+        try arrive(second, cutAfter: nil, &node, &hub)
+        expectComplete(node, hub)
+        #expect(hub.receivedBytes == 1_000)
+    }
+
+    @Test("Of two pushes under way the first one's answer takes nothing back from the second")
+    func answersInOrder() throws {
+        var (node, hub) = try pair([Array(repeating: 1, count: 500), Array(repeating: 2, count: 300), Array(repeating: 3, count: 200)])
+        try node.greet(&hub)
+        let first = try node.push(mostSteps: 4)
+        _ = node.machine.nextStep(logSize: node.logSize, nowMilliseconds: 30_000, pace: node.pace)
+        node.machine.endedPush()
+        let begun = try node.push(nowMilliseconds: 30_000, mostSteps: 9)
+        try arrive(first, cutAfter: nil, &node, &hub)
+        let rest = try node.push(nowMilliseconds: 30_000)
+        try arrive(begun + rest, cutAfter: nil, &node, &hub)
+        expectComplete(node, hub)
+        #expect(hub.receivedBytes == 1_000 && node.machine.duplicateBytes == 0)
+    }
+
+    @Test("A new contact goes on where the last one surely arrived, before the hub has said a word; cut at every frame, nothing is sent twice")
+    func anticipation() throws {
+        let contents: [[UInt8]] = [Array(0..<250), [9], (0..<700).map { UInt8(truncatingIfNeeded: $0 &* 7) }]
+        var (first, firstHub) = try pair(contents)
+        try first.greet(&firstHub)
+        _ = try first.push()
+        let frames = first.frameEnds.count
+        for cut in 0...frames {
+            var (node, hub) = try pair(contents)
+            try node.greet(&hub)
+            let wire = try node.push()
+            node.machine.delivered(frames: cut)
+            try arrive(wire, cutAfter: cut == 0 ? 0 : node.frameEnds[cut - 1], &node, &hub)
+            node.machine.disconnected()
+            // Hello and push leave together; the answer to the hello comes while the push is under way.
+            #expect(node.machine.nextStep(logSize: node.logSize, nowMilliseconds: 0, pace: node.pace) == .hello)
+            node.machine.sentHello()
+            let answer = try hub.hello(node.log.node, node.log.log)
+            let early = try node.push(mostSteps: 5)
+            let root = node.root
+            try node.machine.helloAnswered(answer, rootAtSize: root)
+            let rest = try node.push()
+            if !(early + rest).isEmpty { try arrive(early + rest, cutAfter: nil, &node, &hub) }
+            expectComplete(node, hub)
+            #expect(hub.receivedBytes == 951 && node.machine.duplicateBytes == 0, "cut after \(cut) of \(frames) frames")
+        }
+    }
+
+    @Test("What had arrived and is gone at the hub is sent again once it says so")
+    func anticipationWasWrong() throws {
+        var (node, hub) = try pair([Array(repeating: 1, count: 640)])
+        try node.greet(&hub)
+        let wire = try node.push()
+        node.machine.delivered(frames: 6)
+        try arrive(wire, cutAfter: node.frameEnds[5], &node, &hub)
+        #expect(!hub.partials.isEmpty)
+        hub.partials = [:]
+        #expect(node.machine.nextStep(logSize: node.logSize, nowMilliseconds: 0, pace: node.pace) == .hello)
+        node.machine.sentHello()
+        let answer = try hub.hello(node.log.node, node.log.log)
+        let early = try node.push(mostSteps: 4)
+        let root = node.root
+        try node.machine.helloAnswered(answer, rootAtSize: root)
+        let rest = try node.push()
+        try arrive(early + rest, cutAfter: nil, &node, &hub)
+        expectComplete(node, hub)
+    }
+
+    @Test("More wanted work overtakes a segment within it, and what was begun is ended before its like")
+    func overtaking() throws {
+        var (node, hub) = try pair([Array(repeating: 1, count: 640), Array(repeating: 2, count: 640), Array(repeating: 3, count: 100)])
+        try node.greet(&hub)
+        let all = node.work
+        let usual = [all[1], all[0]]
+        #expect(node.machine.nextStep(logSize: node.logSize, nowMilliseconds: 0, pace: node.pace) == .beginPush)
+        node.machine.beganPush()
+        node.machine.sentEntries(upTo: node.logSize)
+        node.machine.offer(usual)
+        guard case .data(let first, 0, let count) = node.machine.nextStep(logSize: node.logSize, nowMilliseconds: 0, pace: node.pace) else { Issue.record("no data"); return }
+        #expect(first.segment == all[1].segment)
+        node.machine.sentData(first, offset: 0, count: count)
+        node.machine.lookAgain()
+        #expect(node.machine.nextStep(logSize: node.logSize, nowMilliseconds: 0, pace: node.pace) == .needWork)
+        var urgent = all[2]
+        urgent.trafficClass = .event
+        node.machine.offer([all[0], all[1], urgent])
+        guard case .data(let second, 0, _) = node.machine.nextStep(logSize: node.logSize, nowMilliseconds: 0, pace: node.pace) else { Issue.record("no data"); return }
+        #expect(second.segment == urgent.segment)
+        node.machine.sentData(second, offset: 0, count: 100)
+        node.machine.sentEnd(second)
+        guard case .data(let third, let offset, _) = node.machine.nextStep(logSize: node.logSize, nowMilliseconds: 0, pace: node.pace) else { Issue.record("no data"); return }
+        #expect(third.segment == all[1].segment && offset == Int64(count))
     }
 
     @Test("Numbers that would overflow are refused, not added", arguments: [UInt64.max, UInt64.max - 1, 1 << 60])

@@ -8,9 +8,15 @@ struct MemoryNode {
     var log: SampleLog
     var files: [SegmentID: [UInt8]] = [:]
     var machine: NodeSyncMachine
+    var pace = LinkPace.unknown
+    /// Where the frames of the last push end.
+    var frameEnds: [Int] = []
+    /// Promised hashes, where the file is another.
+    var promised: [SegmentID: ContentHash] = [:]
 
     /// - Parameter segments: contents of the segments, one entry each
-    init(segments: [[UInt8]], hub: MemoryHub, limits: NodeSyncMachine.Limits = .init()) throws {
+    init(segments: [[UInt8]], hub: MemoryHub, frameBytes: Int? = nil, limits: NodeSyncMachine.Limits = .init()) throws {
+        if let frameBytes { pace.frameBytes = frameBytes }
         log = try SampleLog()
         for (sequence, content) in segments.enumerated() {
             let record = try SegmentRecord.sample(sequence: UInt64(sequence), bytes: Int64(content.count), sha256: .sha256(content))
@@ -22,7 +28,7 @@ struct MemoryNode {
     }
 
     var work: [SegmentWork] {
-        files.keys.sorted().map { SegmentWork(segment: $0, sha256: .sha256(files[$0] ?? []), bytes: Int64(files[$0]?.count ?? 0), logIndex: $0.sequence + 1) }
+        files.keys.sorted().map { SegmentWork(segment: $0, sha256: promised[$0] ?? .sha256(files[$0] ?? []), bytes: Int64(files[$0]?.count ?? 0), logIndex: $0.sequence + 1) }
     }
 
     func root(at size: UInt64) -> ContentHash? {
@@ -30,32 +36,51 @@ struct MemoryNode {
         return MerkleTree.root(of: log.leaves[..<Int(size)])
     }
 
-    /// The bytes of a push, as the machine wants it.
-    mutating func push() throws -> [UInt8] {
+    /// Says hello and feeds the answer in.
+    mutating func greet(_ hub: inout MemoryHub, change: (inout HelloReply) -> Void = { _ in }) throws {
+        guard machine.nextStep(logSize: logSize, nowMilliseconds: 0, pace: pace) == .hello else { throw FixtureError(what: "no hello") }
+        machine.sentHello()
+        var reply = try hub.hello(log.node, log.log)
+        change(&reply)
+        let root = root
+        try machine.helloAnswered(reply, rootAtSize: root)
+    }
+
+    var logSize: UInt64 { UInt64(log.lines.count) }
+
+    /// The bytes of a push, as the machine wants it: to its end, or until it waits. Frames are counted in `frameEnds`.
+    mutating func push(nowMilliseconds now: Int64 = 0, mostSteps: Int = .max) throws -> [UInt8] {
         var wire: [UInt8] = []
-        var offered = false
-        while true {
-            switch machine.nextStep(logSize: UInt64(log.lines.count), nowMilliseconds: 0) {
-            case .finish: return wire
-            case .needWork:
-                machine.offer(offered ? [] : work)
-                offered = true
-            case .entries(let start):
+        frameEnds = []
+        for _ in 0..<mostSteps {
+            switch machine.nextStep(logSize: logSize, nowMilliseconds: now, pace: pace) {
+            case .hello: throw FixtureError(what: "hello in a push")
+            case .wait: return wire
+            case .beginPush: machine.beganPush()
+            case .endPush:
+                machine.endedPush()
+                return wire
+            case .needWork: machine.offer(work)
+            case .entries(let start, _):
                 // The stored checkpoint after `start`.
                 let index = try log.checkpoints.firstIndex { $0.checkpoint.size > start }.orThrow("a checkpoint")
                 let (_, _, checkpoint) = log.batch(index)
                 let lines = Array(log.lines[Int(start)..<Int(checkpoint.checkpoint.size)])
                 wire += FrameCoding.encode(.entries(try EntryBatch(start: start, lines: lines, checkpoint: checkpoint).encoded()))
                 machine.sentEntries(upTo: checkpoint.checkpoint.size)
+                frameEnds.append(wire.count)
             case .data(let work, let offset, let count):
                 let bytes = Array((files[work.segment] ?? [])[Int(offset)..<Int(offset) + count])
                 wire += FrameCoding.encode(.data(segment: work.segment, offset: offset, bytes: bytes))
-                machine.sentData(count: count)
+                machine.sentData(work, offset: offset, count: count)
+                frameEnds.append(wire.count)
             case .end(let work):
                 wire += FrameCoding.encode(.end(segment: work.segment, length: work.bytes, sha256: work.sha256))
-                machine.sentEnd()
+                machine.sentEnd(work)
+                frameEnds.append(wire.count)
             }
         }
+        return wire
     }
 }
 

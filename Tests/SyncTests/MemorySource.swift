@@ -42,14 +42,14 @@ final class MemorySource: SyncSource {
     func root(at size: UInt64) async throws -> ContentHash? {
         size <= UInt64(sample.lines.count) ? MerkleTree.root(of: sample.leaves[..<Int(size)]) : nil
     }
-    func batch(from start: UInt64) async throws -> EntryBatch? {
+    func batch(from start: UInt64, plainBytes: Int) async throws -> EntryBatch? {
         guard let checkpoint = sample.checkpoints.first(where: { $0.checkpoint.size > start }) else { return nil }
         return EntryBatch(start: start, lines: Array(sample.lines[Int(start)..<Int(checkpoint.checkpoint.size)]), checkpoint: checkpoint)
     }
-    func waiting(afterLogIndex index: UInt64?, limit: Int) async throws -> [SegmentWork] {
-        contents.keys.sorted().map { SegmentWork(segment: $0, sha256: .sha256(contents[$0] ?? []), bytes: Int64(contents[$0]?.count ?? 0), logIndex: $0.sequence + 1) }
-            .filter { work in work.logIndex > (index ?? 0) && statement?.heldByStream[work.segment.stream]?.contains(work.segment.sequence) != true }
-            .prefix(limit).map { $0 }
+    func waiting(begun: [SegmentID], excluding excluded: Set<SegmentID>, limit: Int) async throws -> [SegmentWork] {
+        let held = statement?.heldByStream ?? [:]
+        return contents.keys.sorted().filter { held[$0.stream]?.contains($0.sequence) != true && !excluded.contains($0) }.prefix(limit)
+            .map { SegmentWork(segment: $0, sha256: .sha256(contents[$0] ?? []), bytes: Int64(contents[$0]?.count ?? 0), logIndex: $0.sequence + 1) }
     }
     func read(_ work: SegmentWork, offset: Int64, count: Int) async throws -> [UInt8] {
         Array((contents[work.segment] ?? []).dropFirst(Int(offset)).prefix(count))

@@ -197,9 +197,10 @@ import TestSupport
                         holdings: [], backlog: Backlog(), statementLogSize: nil, statementGeneration: nil)
                     _ = try await connection.call(SyncRoutes.hello, hello, reply: HelloReply.self)
                 }
-                try await connection.beginPush(headers: [SyncRoutes.logHeader: source.log.description, SyncRoutes.sessionHeader: "\(session ?? sessions.current)"])
+                connection.beginPush(headers: [SyncRoutes.logHeader: source.log.description, SyncRoutes.sessionHeader: "\(session ?? sessions.current)"])
                 try await connection.write(raw: body)
-                _ = try await connection.endPush()
+                try await connection.endPush()
+                _ = try await connection.answer().decoded(PushReply.self)
             }
             return 200
         } catch SyncError.refused(let problem) {

@@ -46,10 +46,19 @@ extension Journal {
         return try records(at: try ask { try $0.unsynced(after: start, limit: limit) })
     }
 
-    /// The same with the index of each entry, for a sender that pages by it.
-    package func unsynced(afterLogIndex start: UInt64?, limit: Int) throws -> [(logIndex: UInt64, record: SegmentRecord)] {
-        let indexes = try ask { try $0.unsynced(after: start, limit: limit) }
-        return Array(zip(indexes, try records(at: indexes)))
+    /// A segment that waits for the hub.
+    package struct Waiting: Hashable, Sendable {
+        package var logIndex: UInt64
+        package var record: SegmentRecord
+        /// Overlaps an event of its camera.
+        package var hasEvent: Bool
+    }
+
+    /// Segments that the hub's latest statement does not cover: those that are named first, then those with an event, then
+    /// the rest, each oldest entry first.
+    package func waiting(begun: [SegmentID], excluding excluded: Set<SegmentID>, limit: Int) throws -> [Waiting] {
+        let found = try ask { try $0.waiting(begun: begun, limit: limit) { !excluded.contains($0) } }
+        return zip(found, try records(at: found.map(\.index))).map { Waiting(logIndex: $0.index, record: $1, hasEvent: $0.hasEvent) }
     }
 
     private func records(at indexes: [UInt64]) throws -> [SegmentRecord] {

@@ -122,6 +122,34 @@ extension JournalIndex {
         }
     }
 
+    /// Segments that the statement does not cover: first those that are named here, then those with an event, then the
+    /// rest, each in the order of the log.
+    /// - Parameter accepts: whether one is wanted; asked in this order, until enough are.
+    func waiting(begun: [SegmentID], limit: Int, _ accepts: (SegmentID) -> Bool) throws -> [(index: UInt64, hasEvent: Bool)] {
+        try database.read { database in
+            let open = "SELECT s.idx, s.stream, s.sequence, \(Self.hasEvent) AS event FROM entries s WHERE s.kind = 'segment' AND s.removal IS NULL AND s.held = 0"
+            var found: [(index: UInt64, hasEvent: Bool)] = []
+            var indexes: Set<UInt64> = []
+            func take(_ rows: RowCursor) throws {
+                while found.count < limit, let row = try rows.next() {
+                    let index = UInt64(clamping: try row.value("idx") as Int64)
+                    guard let stream = StreamID(try row.value("stream") as String),
+                        accepts(SegmentID(stream: stream, sequence: UInt64(clamping: try row.value("sequence") as Int64))), indexes.insert(index).inserted
+                    else { continue }
+                    found.append((index, try row.value("event")))
+                }
+            }
+            for segment in begun {
+                try take(Row.fetchCursor(database, sql: "\(open) AND s.stream = ? AND s.sequence = ?", arguments: [segment.stream.description, Int64(clamping: segment.sequence)]))
+            }
+            if try Bool.fetchOne(database, sql: "SELECT EXISTS (SELECT 1 FROM entries WHERE kind = 'event')") == true {
+                try take(Row.fetchCursor(database, sql: "\(open) AND \(Self.hasEvent) ORDER BY s.idx"))
+            }
+            try take(Row.fetchCursor(database, sql: "\(open) ORDER BY s.idx"))
+            return found
+        }
+    }
+
     /// Sequences whose files the node has given up, per stream.
     func removed() throws -> [StreamID: SequenceRanges] {
         try database.read { database in

@@ -17,10 +17,7 @@ extension JournalIndex {
         static let released: [EvictionRank] = [.releasedMain, .releasedProxy, .releasedThumbs]
 
         fileprivate var condition: String {
-            let event = """
-                EXISTS (SELECT 1 FROM entries e WHERE e.kind = 'event' AND e.stream = substr(s.stream, 1, instr(s.stream, '/')) || 'main'
-                AND e.boot = s.boot AND e.start_boot < s.end_boot AND e.end_boot >= s.start_boot)
-                """
+            let event = JournalIndex.hasEvent
             return switch self {
             case .releasedMain: "s.held = 1 AND s.stream LIKE '%/\(StreamKind.main.rawValue)'"
             case .releasedProxy: "s.held = 1 AND s.stream LIKE '%/\(StreamKind.proxy.rawValue)'"
@@ -30,6 +27,12 @@ extension JournalIndex {
             }
         }
     }
+
+    /// Whether an event of the camera lies within the segment `s`, both by the clock of their boot.
+    static let hasEvent = """
+        EXISTS (SELECT 1 FROM entries e WHERE e.kind = 'event' AND e.stream = substr(s.stream, 1, instr(s.stream, '/')) || 'main'
+        AND e.boot = s.boot AND e.start_boot < s.end_boot AND e.end_boot >= s.start_boot)
+        """
 
     /// Goes through them until the body answers false.
     func forEachCandidate(_ rank: EvictionRank, _ body: (Candidate) -> Bool) throws {

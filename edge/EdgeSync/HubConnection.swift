@@ -8,8 +8,8 @@ import RecordingModel
 import Synchronization
 import SyncProtocol
 
-/// One HTTP/1.1 connection to the hub over mutual TLS 1.3. Requests may follow one another before their answers
-/// come; writing waits while the socket is full.
+/// One HTTP/1.1 connection to the hub over mutual TLS 1.3. Requests follow one another before their answers come;
+/// writing waits until the kernel has taken what is written.
 package struct HubConnection: Sendable {
     typealias Stream = NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
     /// An answer is a message or a problem document, never footage.
@@ -18,13 +18,22 @@ package struct HubConnection: Sendable {
     struct Answer: Sendable {
         var status: Int
         var body: [UInt8]
+
+        func decoded<Reply: Decodable>(_ type: Reply.Type) throws -> Reply {
+            guard (200..<300).contains(status) else {
+                let problem = try? JSONDecoder().decode(Problem.self, from: Data(body))
+                throw SyncError.refused(problem ?? Problem(status: status, title: "no reason given"))
+            }
+            guard let reply = try? MessageCoding.decode(type, from: body) else { throw SyncError.malformedAnswer }
+            return reply
+        }
     }
 
     private let host: String
     private let channel: any Channel
-    private let outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>
     private let answers: AnswerQueue
     private let timeouts: SyncTimeouts
+    private let watch: LinkWatch
 
     /// Opens a connection, runs `body` on it, and closes it.
     /// - Throws: `SyncError.otherHubKey` before anything is sent when the peer's key is not `pin`.
@@ -40,9 +49,8 @@ package struct HubConnection: Sendable {
                 .connectTimeout(.seconds(Int64(timeouts.connectSeconds)))
                 .channelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .channelOption(.socketOption(.so_keepalive), value: 1)
-                .channelOption(userTimeout, value: timeouts.stallSeconds * 1000)
                 .connect(host: host, port: port) { channel in
-                    channel.eventLoop.makeCompletedFuture {
+                    channel.eventLoop.makeFutureWithTask { await Transport.prepare(channel, timeouts) }.flatMapThrowing { _ in
                         let tls = try NIOSSLClientHandler(
                             context: context, serverHostname: nil,
                             customVerificationCallback: { certificates, promise in
@@ -59,9 +67,9 @@ package struct HubConnection: Sendable {
             throw SyncError.cannotConnect("\(error)")
         }
         do {
-            return try await stream.executeThenClose { inbound, outbound in
+            return try await stream.executeThenClose { inbound, _ in
                 let answers = AnswerQueue()
-                let connection = HubConnection(host: host, channel: stream.channel, outbound: outbound, answers: answers, timeouts: timeouts)
+                let connection = HubConnection(host: host, channel: stream.channel, answers: answers, timeouts: timeouts, watch: LinkWatch(stream.channel))
                 return try await withThrowingTaskGroup(of: Result?.self) { group in
                     group.addTask {
                         await Self.collect(inbound, into: answers)
@@ -82,8 +90,13 @@ package struct HubConnection: Sendable {
         }
     }
 
-    /// TCP_USER_TIMEOUT (tcp(7)): how long sent bytes may stay unacknowledged, in milliseconds.
-    private static let userTimeout = ChannelOptions.Types.SocketOption(level: .tcp, name: NIOBSDSocket.Option(rawValue: 18))
+    /// Whether the address accepts a connection. Nothing is said on it.
+    static func isReachable(host: String, port: Int, seconds: Int) async -> Bool {
+        let channel = try? await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connectTimeout(.seconds(Int64(seconds))).connect(host: host, port: port).get()
+        channel?.close(promise: nil)
+        return channel != nil
+    }
 
     private static func tlsContext(_ identity: IdentityKey) throws -> NIOSSLContext {
         let chain = try NIOSSLCertificate.fromPEMBytes(Array(identity.certificatePEM.utf8))
@@ -116,118 +129,139 @@ package struct HubConnection: Sendable {
 
     // MARK: Requests
 
-    /// Sends a message and returns the decoded answer.
-    func call<Reply: Decodable>(_ path: String, _ message: some Encodable, reply: Reply.Type) async throws -> Reply {
+    /// Sends a message. Its answer comes later.
+    func send(_ path: String, _ message: some Encodable) async throws {
         let body = try MessageCoding.encode(message)
-        try await begin(.POST, path, ["Content-Type": SyncRoutes.messageType, "Content-Length": "\(body.count)"])
-        try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: body))))
-        try await outbound.write(.end(nil))
-        return try await answer(reply)
+        write(head: path, ["Content-Type": SyncRoutes.messageType, "Content-Length": "\(body.count)"])
+        channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: body))), promise: nil)
+        try await bounded { try await channel.writeAndFlush(HTTPClientRequestPart.end(nil)) }
     }
 
-    func beginPush(headers: HTTPHeaders) async throws {
+    func beginPush(headers: HTTPHeaders) {
         var headers = headers
         headers.add(name: "Content-Type", value: SyncRoutes.framesType)
         headers.add(name: "Transfer-Encoding", value: "chunked")
-        try await begin(.POST, SyncRoutes.push, headers)
+        write(head: SyncRoutes.push, headers)
     }
 
+    /// Returns when the kernel has taken the whole frame.
     func write(_ frame: Frame) async throws { try await write(raw: FrameCoding.encode(frame)) }
 
-    /// TCP's own timer does not end a connection whose peer acknowledges and never reads; this one does.
     func write(raw bytes: [UInt8]) async throws {
-        let timer = channel.eventLoop.scheduleTask(in: .seconds(Int64(timeouts.writeSeconds))) { channel.close(promise: nil) }
-        defer { timer.cancel() }
-        try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: bytes))))
+        try await bounded { try await channel.writeAndFlush(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: bytes)))) }
     }
 
-    /// Whether the hub has answered before the push ended: it will take no more of it.
-    var hasEarlyAnswer: Bool { answers.isWaiting }
-    var isClosed: Bool { answers.isClosed }
+    /// The push is complete. Its answer comes later.
+    func endPush() async throws { try await bounded { try await channel.writeAndFlush(HTTPClientRequestPart.end(nil)) } }
 
-    func endPush() async throws -> PushReply {
-        if !hasEarlyAnswer { try await outbound.write(.end(nil)) }
-        return try await answer(PushReply.self)
-    }
-
-    /// Calls `body` when the connection ends.
-    func onClose(_ body: @escaping @Sendable () -> Void) { channel.closeFuture.whenComplete { _ in body() } }
-
-    /// Calls `body` again and again until the connection ends.
-    func every(seconds: Int, _ body: @escaping @Sendable () -> Void) {
-        let delay = TimeAmount.seconds(Int64(max(1, seconds)))
-        let timer = channel.eventLoop.scheduleRepeatedTask(initialDelay: delay, delay: delay) { _ in body() }
-        onClose { timer.cancel() }
-    }
-
-    private func begin(_ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders) async throws {
+    private func write(head path: String, _ headers: HTTPHeaders) {
         var headers = headers
         headers.add(name: "Host", value: host)
-        try await outbound.write(.head(HTTPRequestHead(version: .http1_1, method: method, uri: path, headers: headers)))
+        channel.write(HTTPClientRequestPart.head(HTTPRequestHead(version: .http1_1, method: .POST, uri: path, headers: headers)), promise: nil)
     }
 
-    private func answer<Reply: Decodable>(_ type: Reply.Type) async throws -> Reply {
+    /// TCP's own timer does not end a connection whose peer acknowledges and never reads; this one does.
+    private func bounded(_ write: () async throws -> Void) async throws {
+        let timer = channel.eventLoop.scheduleTask(in: .seconds(Int64(timeouts.writeSeconds))) { channel.close(promise: nil) }
+        defer { timer.cancel() }
+        try await write()
+    }
+
+    // MARK: Answers
+
+    /// The next answer, if one is here.
+    func takeAnswer() -> Answer? { answers.take() }
+    var isClosed: Bool { answers.isClosed }
+    /// Calls `body` whenever an answer comes, or the connection ends.
+    func onAnswer(_ body: @escaping @Sendable () -> Void) { answers.onChange(body) }
+
+    /// Sends a message and waits for its answer.
+    func call<Reply: Decodable & Sendable>(_ path: String, _ message: some Encodable, reply: Reply.Type) async throws -> Reply {
+        try await send(path, message)
+        return try await answer().decoded(reply)
+    }
+
+    /// Waits for the next answer.
+    func answer() async throws -> Answer {
+        let (changes, change) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let isLate = Atomic(false)
         let timer = channel.eventLoop.scheduleTask(in: .seconds(Int64(timeouts.answerSeconds))) {
             isLate.store(true, ordering: .relaxed)
             channel.close(promise: nil)
         }
         defer { timer.cancel() }
-        guard let answer = await answers.next() else {
-            throw isLate.load(ordering: .relaxed) ? SyncError.noAnswer(seconds: timeouts.answerSeconds) : SyncError.connectionLost()
+        onAnswer { change.yield() }
+        while true {
+            if let answer = takeAnswer() { return answer }
+            if isClosed { throw isLate.load(ordering: .relaxed) ? SyncError.noAnswer(seconds: timeouts.answerSeconds) : SyncError.connectionLost() }
+            var iterator = changes.makeAsyncIterator()
+            guard await iterator.next() != nil else { throw CancellationError() }
         }
-        guard (200..<300).contains(answer.status) else {
-            let problem = try? JSONDecoder().decode(Problem.self, from: Data(answer.body))
-            throw SyncError.refused(problem ?? Problem(status: answer.status, title: "no reason given"))
-        }
-        guard let reply = try? MessageCoding.decode(type, from: answer.body) else { throw SyncError.malformedAnswer }
-        return reply
+    }
+
+    // MARK: The link
+
+    /// What the kernel says of the link now.
+    func reading() async -> TransportReading? { await Transport.reading(channel) }
+    func congestionControl() async -> String? { await Transport.congestionControl(channel) }
+    func setUnsent(bytes: Int) async { await watch.setUnsent(bytes) }
+    /// From now on silence of the other side is noticed, or not.
+    func expectAnswer(_ isDue: Bool) async { await watch.probe(isDue, afterSeconds: timeouts.stallSeconds) }
+    func close() { channel.close(promise: nil) }
+
+    /// Calls `body` again and again until the connection ends.
+    func every(seconds: Int, _ body: @escaping @Sendable () -> Void) {
+        let delay = TimeAmount.seconds(Int64(max(1, seconds)))
+        let timer = channel.eventLoop.scheduleRepeatedTask(initialDelay: delay, delay: delay) { _ in body() }
+        channel.closeFuture.whenComplete { _ in timer.cancel() }
     }
 }
 
-/// Answers in the order of their requests. Bounded by the requests under way, of which there are at most two.
+/// Options of a connection that change while it lives, set only when they do.
+private final class LinkWatch: Sendable {
+    private let channel: any Channel
+    private let state = Mutex((unsentBytes: 0, isProbing: false))
+    init(_ channel: any Channel) { self.channel = channel }
+
+    func setUnsent(_ bytes: Int) async {
+        guard state.withLock({ let isOther = $0.unsentBytes != bytes; $0.unsentBytes = bytes; return isOther }) else { return }
+        await Transport.setUnsent(channel, bytes: bytes)
+    }
+
+    func probe(_ isWanted: Bool, afterSeconds seconds: Int) async {
+        guard state.withLock({ let isOther = $0.isProbing != isWanted; $0.isProbing = isWanted; return isOther }) else { return }
+        await Transport.probe(channel, afterSeconds: isWanted ? seconds : Self.idleSeconds)
+    }
+
+    /// Of a connection on which nothing is due: a metered link is not kept busy with probes.
+    private static let idleSeconds = 7_200
+}
+
+/// Answers in the order of their requests. Bounded by the requests under way.
 final class AnswerQueue: Sendable {
     private struct State {
         var waiting: [HubConnection.Answer] = []
         var isClosed = false
-        var taker: CheckedContinuation<HubConnection.Answer?, Never>?
+        var onChange: (@Sendable () -> Void)?
     }
     private let state = Mutex(State())
 
-    var isWaiting: Bool { state.withLock { !$0.waiting.isEmpty } }
-    var isClosed: Bool { state.withLock { $0.isClosed } }
+    var isClosed: Bool { state.withLock { $0.isClosed && $0.waiting.isEmpty } }
 
-    func put(_ answer: HubConnection.Answer) {
-        let taker = state.withLock { state -> CheckedContinuation<HubConnection.Answer?, Never>? in
-            guard let taker = state.taker else {
-                state.waiting.append(answer)
-                return nil
-            }
-            state.taker = nil
-            return taker
-        }
-        taker?.resume(returning: answer)
+    func put(_ answer: HubConnection.Answer) { change { $0.waiting.append(answer) } }
+    func close() { change { $0.isClosed = true } }
+    func take() -> HubConnection.Answer? { state.withLock { $0.waiting.isEmpty ? nil : $0.waiting.removeFirst() } }
+
+    func onChange(_ body: @escaping @Sendable () -> Void) {
+        state.withLock { $0.onChange = body }
+        // What came before nobody listened.
+        body()
     }
 
-    func close() {
-        let taker = state.withLock { state in
-            state.isClosed = true
-            defer { state.taker = nil }
-            return state.taker
-        }
-        taker?.resume(returning: nil)
-    }
-
-    /// The next answer; nil when the connection ended first. One caller at a time.
-    func next() async -> HubConnection.Answer? {
-        await withCheckedContinuation { continuation in
-            let ready = state.withLock { state -> HubConnection.Answer?? in
-                if !state.waiting.isEmpty { return .some(state.waiting.removeFirst()) }
-                if state.isClosed { return .some(nil) }
-                state.taker = continuation
-                return nil
-            }
-            if let ready { continuation.resume(returning: ready) }
-        }
+    private func change(_ body: (inout State) -> Void) {
+        state.withLock { state -> (@Sendable () -> Void)? in
+            body(&state)
+            return state.onChange
+        }?()
     }
 }

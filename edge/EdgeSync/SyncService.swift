@@ -14,23 +14,27 @@ package final class SyncService: Sendable {
     /// - Parameters:
     ///   - changes: a new stream of "something was sealed" for each contact
     ///   - nowMilliseconds: the boot clock, or any that only rises
+    ///   - statement: the newest one that was kept
     ///   - hubTime: told the hub's clock at each hello
     package init(
         endpoint: HubEndpoint, identity: IdentityKey, source: any SyncSource, sessions: SessionCounter, timeouts: SyncTimeouts = SyncTimeouts(),
-        limits: NodeSyncMachine.Limits = .init(), changes: @escaping @Sendable () -> AsyncStream<Void>,
+        limits: NodeSyncMachine.Limits = .init(), statement: SignedStatement? = nil, changes: @escaping @Sendable () -> AsyncStream<Void>,
         nowMilliseconds: @escaping @Sendable () -> Int64, hubTime: @escaping @Sendable (HubTime) -> Void = { _ in }, logger: Logger
     ) throws {
         guard let hubKey = NoteKey(text: endpoint.hubKey) else { throw SyncFault.foreignStatement }
+        machine = Mutex(NodeSyncMachine(hub: endpoint.hub, hubKey: hubKey, node: identity.nodeID, log: source.log, limits: limits, statement: statement))
         self.identity = identity
         self.changes = changes
         let box = ProgressBox()
         progressBox = box
         contact = SyncContact(
-            endpoint: endpoint, hubKey: hubKey, node: identity.nodeID, source: source, sessions: sessions, timeouts: timeouts, limits: limits,
+            endpoint: endpoint, node: identity.nodeID, source: source, sessions: sessions, timeouts: timeouts, limits: limits,
             nowMilliseconds: nowMilliseconds, progress: { box.update($0) }, hubTime: hubTime, logger: logger)
     }
 
     private let progressBox: ProgressBox
+    /// What is known of the hub from one contact to the next. One contact at a time has it.
+    private let machine: Mutex<NodeSyncMachine>
 
     package var progress: SyncProgress { progressBox.value }
 
@@ -61,10 +65,19 @@ package final class SyncService: Sendable {
     private func connect(_ mode: SyncContact.Mode) async throws {
         let contact = contact
         let changes = changes()
+        let (endpoint, timeouts) = (contact.endpoint, contact.timeouts)
         try await HubConnection.with(
-            host: contact.endpoint.host, port: contact.endpoint.port, pin: contact.endpoint.hub.keyHash, identity: identity, timeouts: contact.timeouts
-        ) { connection in
-            try await contact.run(on: connection, mode: mode, changes: changes)
+            host: endpoint.host, port: endpoint.port, pin: endpoint.hub.keyHash, identity: identity, timeouts: timeouts
+        ) { [self] connection in
+            var known = machine.withLock { $0 }
+            defer {
+                known.disconnected()
+                machine.withLock { $0 = known }
+                progressBox.update { $0.isConnected = false }
+            }
+            try await contact.run(on: connection, &known, mode: mode, changes: changes) {
+                await HubConnection.isReachable(host: endpoint.host, port: endpoint.port, seconds: timeouts.connectSeconds)
+            }
         }
     }
 }

@@ -11,9 +11,13 @@ package protocol SyncSource: Sendable {
     /// The root of the first `size` entries; nil when the log is shorter.
     func root(at size: UInt64) async throws -> ContentHash?
     /// Entries from an index on, to a checkpoint of their own epoch; nil when there are none.
-    func batch(from start: UInt64) async throws -> EntryBatch?
-    /// Segments that no statement covers, by log index, after one.
-    func waiting(afterLogIndex index: UInt64?, limit: Int) async throws -> [SegmentWork]
+    /// - Parameter plainBytes: of the lines, where the checkpoints allow it.
+    func batch(from start: UInt64, plainBytes: Int) async throws -> EntryBatch?
+    /// Segments that no statement covers, the most wanted first.
+    /// - Parameters:
+    ///   - begun: segments of which the hub has a part: they are among the answer where they still wait.
+    ///   - excluded: left out.
+    func waiting(begun: [SegmentID], excluding excluded: Set<SegmentID>, limit: Int) async throws -> [SegmentWork]
     func read(_ work: SegmentWork, offset: Int64, count: Int) async throws -> [UInt8]
     func holdings() async throws -> [StreamHoldings]
     func backlog() async throws -> Backlog
@@ -41,9 +45,14 @@ package struct HubEndpoint: Hashable, Sendable, Codable {
 }
 
 package struct SyncTimeouts: Hashable, Sendable {
-    package var connectSeconds = 4
-    /// Unacknowledged bytes older than this end the connection (TCP_USER_TIMEOUT).
+    package var connectSeconds = 3
+    /// A connection on which nothing was acknowledged for so long is stalled. It ends, or where the kernel can knock
+    /// every second (`patienceSeconds`), the hub's address is tried beside it.
     package var stallSeconds = 4
+    /// For how long a stalled connection is kept where the kernel can go on with it at once (TCP_RTO_MAX_MS).
+    package var patienceSeconds = 120
+    /// So long after the hub's address has answered a stalled connection may come back.
+    package var reviveSeconds = 3
     /// From the last byte of a request to the first of its answer.
     package var answerSeconds = 30
     /// For one frame to find room in the socket; 64 KiB at 5 kbit/s take 105 s.
@@ -62,6 +71,9 @@ package enum SyncError: Error, Sendable, CustomStringConvertible {
     case noAnswer(seconds: Int)
     case refused(Problem)
     case malformedAnswer
+    /// The log's entries from here on have no checkpoint that they lead to.
+    case noCheckpoint(UInt64)
+    case shortFile(SegmentID)
 
     package var description: String {
         switch self {
@@ -70,6 +82,8 @@ package enum SyncError: Error, Sendable, CustomStringConvertible {
         case .connectionLost(let reason): reason.isEmpty ? "the connection was lost" : "the connection was lost: \(reason)"
         case .noAnswer(let seconds): "the hub did not answer within \(seconds) s"
         case .refused(let problem): "the hub refused: \(problem.status) \(problem.title)\(problem.detail.map { " " + $0 } ?? "")"
+        case .noCheckpoint(let index): "entry \(index) and those after it are not signed yet; run: fieldpost-edge check"
+        case .shortFile(let segment): "the file of segment \(segment) is shorter than its entry says"
         case .malformedAnswer: "the hub's answer cannot be read"
         }
     }

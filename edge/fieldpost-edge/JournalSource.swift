@@ -41,19 +41,22 @@ struct JournalSource: SyncSource {
         }
     }
 
-    func batch(from start: UInt64) async throws -> EntryBatch? {
+    func batch(from start: UInt64, plainBytes: Int) async throws -> EntryBatch? {
         try await run { journal in
             _ = try journal.checkpointNow()
-            return try journal.batch(from: start, limitBytes: EntryBatch.lineByteLimit).map {
+            return try journal.batch(from: start, limitBytes: min(plainBytes, EntryBatch.lineByteLimit)).map {
                 EntryBatch(start: $0.start, lines: $0.lines, checkpoint: $0.checkpoint)
             }
         }
     }
 
-    func waiting(afterLogIndex index: UInt64?, limit: Int) async throws -> [SegmentWork] {
+    func waiting(begun: [SegmentID], excluding excluded: Set<SegmentID>, limit: Int) async throws -> [SegmentWork] {
         try await run { journal in
-            try journal.unsynced(afterLogIndex: index, limit: limit).map {
-                SegmentWork(segment: $0.record.id, sha256: $0.record.sha256, bytes: $0.record.bytes, logIndex: $0.logIndex)
+            try journal.waiting(begun: begun, excluding: excluded, limit: limit).map { waiting in
+                let record = waiting.record
+                return SegmentWork(
+                    segment: record.id, sha256: record.sha256, bytes: record.bytes, logIndex: waiting.logIndex,
+                    trafficClass: waiting.hasEvent ? .event : TrafficClass(of: record.stream.kind))
             }
         }
     }

@@ -104,6 +104,7 @@ extension EdgeConfiguration {
         try SyncService(
             endpoint: endpoint, identity: identity, source: JournalSource(journal: journal, clocks: clocks, site: site),
             sessions: SessionCounter(startingAt: UInt64(max(0, clocks.now().wall.unixMilliseconds))), timeouts: timeouts,
+            statement: journal.latestStatement().flatMap { try? JSONDecoder().decode(SignedStatement.self, from: Data($0.encoded)) },
             changes: { journal.changes }, nowMilliseconds: { clocks.now().bootMilliseconds },
             hubTime: { (clocks as? NodeClocks)?.learn($0) }, logger: Logger(label: "sync"))
     }

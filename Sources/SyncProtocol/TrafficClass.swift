@@ -1,0 +1,61 @@
+import RecordingModel
+
+/// What goes first on a link, the most wanted first. Status and log entries are always before all of these.
+package enum TrafficClass: Int, Hashable, Sendable, Codable, Comparable, CaseIterable {
+    case thumbnails
+    /// Asked for by the hub, or held there.
+    case pulled
+    /// Overlaps an event.
+    case event
+    case proxy
+    case main
+
+    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+
+    /// The class of a stream's footage that nobody asked for and in which nothing happened.
+    package init(of kind: StreamKind) {
+        self =
+            switch kind {
+            case .thumbs: .thumbnails
+            case .proxy: .proxy
+            case .main: .main
+            }
+    }
+}
+
+/// A segment that waits to be sent.
+package struct SegmentWork: Hashable, Sendable {
+    package var segment: SegmentID
+    package var sha256: ContentHash
+    package var bytes: Int64
+    /// Index of its entry: the entry must be at the hub before the bytes are.
+    package var logIndex: UInt64
+    package var trafficClass: TrafficClass
+    package init(segment: SegmentID, sha256: ContentHash, bytes: Int64, logIndex: UInt64, trafficClass: TrafficClass = .main) {
+        self.segment = segment
+        self.sha256 = sha256
+        self.bytes = bytes
+        self.logIndex = logIndex
+        self.trafficClass = trafficClass
+    }
+}
+
+/// How much is handed to a link at a time, so that what is urgent waits for little, and a cut costs little.
+package struct LinkPace: Hashable, Sendable {
+    /// Payload of one frame.
+    package var frameBytes: Int
+    /// Bytes that the socket may hold unsent (TCP_NOTSENT_LOWAT).
+    package var unsentBytes: Int
+
+    /// Before anything is known of the link: what the slowest can bear.
+    package static let unknown = LinkPace(bytesPerSecond: 0)
+
+    /// Half a second of the link's rate in a frame and in the socket, 2 KiB to 256 KiB.
+    package init(bytesPerSecond: Int64) {
+        frameBytes = Int(max(2 << 10, min(bytesPerSecond / 2, 256 << 10)))
+        unsentBytes = max(4 << 10, frameBytes)
+    }
+
+    /// Plain bytes of log lines in one batch: they compress to about a fifth.
+    package var batchBytes: Int { frameBytes * 4 }
+}

@@ -1,0 +1,15 @@
+/// Counters of sync since the process began.
+package struct SyncProgress: Hashable, Sendable, Codable {
+    package var contacts = 0
+    package var isConnected = false
+    package var segmentsSent = 0
+    package var bytesSent: Int64 = 0
+    package var duplicateBytes: Int64 = 0
+    package var lastStatementLogSize: UInt64?
+    package var lastError: String?
+    /// Segments that the hub refused for good, with its reason.
+    package var setAside: [String] = []
+    /// What the kernel uses on the connection; `bbr` is asked for.
+    package var congestionControl: String?
+    package init() {}
+}
