@@ -5,16 +5,19 @@ package struct TransportReading: Hashable, Sendable {
     /// Bytes that the kernel has taken and that are not acknowledged, sent or not.
     package var outstandingBytes: UInt64
     package var roundTripMicroseconds: UInt32
+    /// The shortest seen: without any queue.
+    package var leastRoundTripMicroseconds: UInt32
     /// Since the peer's kernel acknowledged anything, a probe too.
     package var silenceMilliseconds: UInt32
     /// Bytes a second, as the kernel measured it last; 0 when it has not.
     package var deliveryRate: UInt64
     /// The rate was bounded by what there was to send, not by the link.
     package var isRateOfApplication: Bool
-    package init(acknowledgedBytes: UInt64, outstandingBytes: UInt64, roundTripMicroseconds: UInt32, silenceMilliseconds: UInt32, deliveryRate: UInt64, isRateOfApplication: Bool) {
+    package init(acknowledgedBytes: UInt64, outstandingBytes: UInt64, roundTripMicroseconds: UInt32, leastRoundTripMicroseconds: UInt32, silenceMilliseconds: UInt32, deliveryRate: UInt64, isRateOfApplication: Bool) {
         self.acknowledgedBytes = acknowledgedBytes
         self.outstandingBytes = outstandingBytes
         self.roundTripMicroseconds = roundTripMicroseconds
+        self.leastRoundTripMicroseconds = leastRoundTripMicroseconds
         self.silenceMilliseconds = silenceMilliseconds
         self.deliveryRate = deliveryRate
         self.isRateOfApplication = isRateOfApplication
@@ -38,11 +41,23 @@ package struct DeliveryMeter: Sendable {
     package private(set) var stalledMilliseconds: Int64 = 0
     /// Frames delivered since the connection began: all up to this number.
     package private(set) var deliveredFrames = 0
-    /// Bytes a second; 0 until it is known.
-    package private(set) var bytesPerSecond: Int64 = 0
+    /// What the link carries, in bytes a second; 0 until it is known.
+    package private(set) var bytesPerSecond: Int64
+    /// How long what is sent waits on the way.
+    private var queue = Queue.empty
+    private enum Queue { case empty, short, long }
+    /// More was found within the last round trips, so that there may be more still.
+    private var isGrowing = true
+    private var grownMilliseconds: Int64?
+    /// The link, and not what there was to send, has bounded the rate at least once.
+    private var isMeasured: Bool
     package private(set) var roundTripMilliseconds: Int64 = 0
 
-    package init() {}
+    /// - Parameter bytesPerSecond: what the last connection found; 0 when there was none.
+    package init(bytesPerSecond: Int64 = 0) {
+        self.bytesPerSecond = bytesPerSecond
+        isMeasured = bytesPerSecond > 0
+    }
 
     /// A frame has been taken by the kernel as a whole; the reading was made right after that.
     package mutating func wrote(_ reading: TransportReading?, nowMilliseconds now: Int64) {
@@ -58,15 +73,11 @@ package struct DeliveryMeter: Sendable {
             marks.removeFirst()
         }
         roundTripMilliseconds = Int64(reading.roundTripMicroseconds) / 1_000
-        if reading.deliveryRate > 0 {
-            let rate = Int64(clamping: reading.deliveryRate)
-            // What the application held back says only that the link carries at least this.
-            if bytesPerSecond == 0 || (reading.isRateOfApplication && rate > bytesPerSecond) {
-                bytesPerSecond = rate
-            } else if !reading.isRateOfApplication {
-                bytesPerSecond = (3 * bytesPerSecond + rate) / 4
-            }
-        }
+        let (present, least) = (UInt64(reading.roundTripMicroseconds), UInt64(reading.leastRoundTripMicroseconds))
+        // 5 ms: what acknowledgements waste on the way back.
+        queue = present <= least * 8 / 7 + 5_000 ? .empty : present <= least * 4 / 3 + 10_000 ? .short : .long
+        if reading.deliveryRate > 0 { learn(Int64(clamping: reading.deliveryRate), isBoundByLink: !reading.isRateOfApplication && queue != .empty, now) }
+        isGrowing = grownMilliseconds.map { now - $0 <= 3 * roundTripMilliseconds + 500 } ?? (bytesPerSecond == 0)
         if reading.outstandingBytes > 0 || isAnswerDue {
             let since = waitingSinceMilliseconds ?? now
             waitingSinceMilliseconds = since
@@ -76,4 +87,33 @@ package struct DeliveryMeter: Sendable {
             stalledMilliseconds = 0
         }
     }
+
+    private mutating func learn(_ rate: Int64, isBoundByLink: Bool, _ now: Int64) {
+        if rate > bytesPerSecond {
+            if rate > bytesPerSecond + bytesPerSecond / 20 { grownMilliseconds = now }
+            bytesPerSecond = rate
+        } else if isBoundByLink {
+            // Slowly down: a sample after a loss is low. What went out more slowly than the link could take says nothing.
+            bytesPerSecond += (rate - bytesPerSecond) / 8
+        }
+        if isBoundByLink { isMeasured = true }
+    }
+
+    /// Bytes a second that may leave at most: twice what is known as long as that finds more, an eighth more to try again
+    /// later, and less than is known where much waits on the way. Beyond that a sender finds nothing that the link has not
+    /// got, and loses what its queue cannot hold.
+    package var pacingRate: Int64 {
+        let rate =
+            switch queue {
+            case .empty: isGrowing ? 2 * bytesPerSecond : bytesPerSecond + bytesPerSecond / 8
+            case .short: bytesPerSecond + bytesPerSecond / 20
+            case .long: bytesPerSecond - bytesPerSecond / 8
+            }
+        return max(Self.leastPacingRate, rate)
+    }
+    /// What TCP sends in its first round trip of 600 ms anyway.
+    private static let leastPacingRate: Int64 = 20_000
+
+    /// How much to hand to the link at a time.
+    package var pace: LinkPace { isMeasured ? LinkPace(bytesPerSecond: bytesPerSecond) : .unknown }
 }

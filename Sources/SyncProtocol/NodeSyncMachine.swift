@@ -132,7 +132,7 @@ package struct NodeSyncMachine: Sendable {
         for case (_, .end(let segment)) in underway { unheard.remove(segment) }
         ended = [:]
         unread = []
-        for segment in begun.keys { begun[segment]?.offset = begun[segment]?.arrived ?? 0 }
+        for (segment, known) in begun { begun[segment]?.offset = known.arrived }
         begun = begun.filter { $0.value.offset > 0 }
         sentLogSize = arrivedLogSize
         isHelloDue = true
@@ -386,7 +386,8 @@ package struct NodeSyncMachine: Sendable {
             underway.removeFirst()
             switch first.cargo {
             case .entries(let size): arrivedLogSize = max(arrivedLogSize, size)
-            case .data(let segment, let offset): begun[segment]?.arrived = max(begun[segment]?.arrived ?? 0, offset)
+            case .data(let segment, let offset):
+                if let known = begun[segment] { begun[segment]?.arrived = max(known.arrived, offset) }
             case .end: break
             }
         }

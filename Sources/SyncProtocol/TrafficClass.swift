@@ -47,13 +47,19 @@ package struct LinkPace: Hashable, Sendable {
     /// Bytes that the socket may hold unsent (TCP_NOTSENT_LOWAT).
     package var unsentBytes: Int
 
-    /// Before anything is known of the link: what the slowest can bear.
-    package static let unknown = LinkPace(bytesPerSecond: 0)
+    /// Before the link has shown what it carries: small frames, and enough of them that the link and not the sender
+    /// is what is measured.
+    package static let unknown = LinkPace(frameBytes: 4 << 10, unsentBytes: 16 << 10)
 
-    /// Half a second of the link's rate in a frame and in the socket, 2 KiB to 256 KiB.
+    package init(frameBytes: Int, unsentBytes: Int) {
+        self.frameBytes = frameBytes
+        self.unsentBytes = unsentBytes
+    }
+
+    /// Half a second of the link's rate in a frame, and as much in the socket: 2 KiB to 256 KiB.
     package init(bytesPerSecond: Int64) {
-        frameBytes = Int(max(2 << 10, min(bytesPerSecond / 2, 256 << 10)))
-        unsentBytes = max(4 << 10, frameBytes)
+        let half = Int(max(2 << 10, min(bytesPerSecond / 2, 256 << 10)))
+        self.init(frameBytes: half, unsentBytes: max(4 << 10, half))
     }
 
     /// Plain bytes of log lines in one batch: they compress to about a fifth.

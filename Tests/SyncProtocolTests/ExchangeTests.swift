@@ -47,7 +47,6 @@ import Testing
         try contact(&node, &hub)
         expectComplete(node, hub)
         let received = hub.receivedBytes
-        node.machine.helloIsDue()
         try node.greet(&hub)
         #expect(try node.push().isEmpty)
         #expect(node.machine.isSettled(logSize: node.logSize))

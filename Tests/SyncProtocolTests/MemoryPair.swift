@@ -38,6 +38,7 @@ struct MemoryNode {
 
     /// Says hello and feeds the answer in.
     mutating func greet(_ hub: inout MemoryHub, change: (inout HelloReply) -> Void = { _ in }) throws {
+        machine.helloIsDue()
         guard machine.nextStep(logSize: logSize, nowMilliseconds: 0, pace: pace) == .hello else { throw FixtureError(what: "no hello") }
         machine.sentHello()
         var reply = try hub.hello(log.node, log.log)

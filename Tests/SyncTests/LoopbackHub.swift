@@ -65,10 +65,8 @@ struct LoopbackHub: Sendable {
     }
 
     func service(_ source: MemorySource, port: Int? = nil, sessions: SessionCounter = SessionCounter(startingAt: 1)) throws -> SyncService {
-        var limits = NodeSyncMachine.Limits()
-        limits.frameBytes = 4096
-        return try SyncService(
-            endpoint: endpoint(port: port), identity: source.identity, source: source, sessions: sessions, limits: limits,
+        try SyncService(
+            endpoint: endpoint(port: port), identity: source.identity, source: source, sessions: sessions,
             changes: { AsyncStream { $0.finish() } }, nowMilliseconds: { Int64(ContinuousClock.now.duration(to: .now).components.seconds) },
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }

@@ -126,14 +126,14 @@ import TestSupport
 
     @Test("A hub that is started again keeps what it had of a segment, and takes the rest")
     func hubRestart() async throws {
-        let source = try MemorySource(segments: Self.contents(1, bytes: 300_000))
+        let source = try MemorySource(segments: Self.contents(1, bytes: 3_000_000))
         let directory = try TemporaryDirectory("hub")
         let (identity, signer) = (try IdentityKey(commonName: "hub"), try NoteSigner(name: "fieldpost.hub/test", algorithm: .cosignature).orThrow("signer"))
         try await LoopbackHub.with(directory: directory, identity: identity, signer: signer) { hub in
             _ = try await enrol(with: hub.token("north"), identity: source.identity)
             let proxy = try FaultProxy(to: hub.port)
             defer { proxy.stop() }
-            proxy.cut([.init(.outward, afterBytes: 200_000)])
+            proxy.cut([.init(.outward, afterBytes: 2_000_000)])
             await #expect(throws: SyncError.self) { try await hub.service(source, port: proxy.port).syncOnce() }
             // The node knows of the cut before the hub has read what was in flight.
             let deadline = ContinuousClock.now + .seconds(20)
@@ -146,7 +146,7 @@ import TestSupport
             let sync = try hub.service(source, sessions: SessionCounter(startingAt: 100))
             try await sync.syncOnce()
             #expect(source.isCovered)
-            #expect(sync.progress.bytesSent == 300_000 - before)
+            #expect(sync.progress.bytesSent == 3_000_000 - before)
             #expect(try hub.store.report().verified)
         }
     }

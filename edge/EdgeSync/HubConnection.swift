@@ -66,6 +66,7 @@ package struct HubConnection: Sendable {
         } catch {
             throw SyncError.cannotConnect("\(error)")
         }
+        await Transport.askForBBR(stream.channel)
         do {
             return try await stream.executeThenClose { inbound, _ in
                 let answers = AnswerQueue()
@@ -203,15 +204,16 @@ package struct HubConnection: Sendable {
 
     /// What the kernel says of the link now.
     func reading() async -> TransportReading? { await Transport.reading(channel) }
+    func renewCongestionControl() async { await Transport.renewBBR(channel) }
     func congestionControl() async -> String? { await Transport.congestionControl(channel) }
-    func setUnsent(bytes: Int) async { await watch.setUnsent(bytes) }
+    func tune(pacingRate: Int64, unsentBytes: Int) async { await watch.tune(pacingRate, unsentBytes) }
     /// From now on silence of the other side is noticed, or not.
     func expectAnswer(_ isDue: Bool) async { await watch.probe(isDue, afterSeconds: timeouts.stallSeconds) }
     func close() { channel.close(promise: nil) }
 
     /// Calls `body` again and again until the connection ends.
-    func every(seconds: Int, _ body: @escaping @Sendable () -> Void) {
-        let delay = TimeAmount.seconds(Int64(max(1, seconds)))
+    func every(milliseconds: Int, _ body: @escaping @Sendable () -> Void) {
+        let delay = TimeAmount.milliseconds(Int64(max(100, milliseconds)))
         let timer = channel.eventLoop.scheduleRepeatedTask(initialDelay: delay, delay: delay) { _ in body() }
         channel.closeFuture.whenComplete { _ in timer.cancel() }
     }
@@ -220,12 +222,19 @@ package struct HubConnection: Sendable {
 /// Options of a connection that change while it lives, set only when they do.
 private final class LinkWatch: Sendable {
     private let channel: any Channel
-    private let state = Mutex((unsentBytes: 0, isProbing: false))
+    private let state = Mutex((pacingRate: Int64(0), unsentBytes: 0, isProbing: false))
     init(_ channel: any Channel) { self.channel = channel }
 
-    func setUnsent(_ bytes: Int) async {
-        guard state.withLock({ let isOther = $0.unsentBytes != bytes; $0.unsentBytes = bytes; return isOther }) else { return }
-        await Transport.setUnsent(channel, bytes: bytes)
+    func tune(_ pacingRate: Int64, _ unsentBytes: Int) async {
+        let isOther = state.withLock { state in
+            // A thirtieth is not worth a call to the kernel.
+            let isOther = (pace: abs(state.pacingRate - pacingRate) * 30 > state.pacingRate, unsent: state.unsentBytes != unsentBytes)
+            if isOther.pace { state.pacingRate = pacingRate }
+            state.unsentBytes = unsentBytes
+            return isOther
+        }
+        if isOther.pace { await Transport.setPacing(channel, bytesPerSecond: pacingRate) }
+        if isOther.unsent { await Transport.setUnsent(channel, bytes: unsentBytes) }
     }
 
     func probe(_ isWanted: Bool, afterSeconds seconds: Int) async {

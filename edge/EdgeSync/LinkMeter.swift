@@ -4,18 +4,22 @@ import SyncProtocol
 /// Reads what the kernel knows of a connection, and ends one that is dead while the hub can be reached.
 final class LinkMeter: Sendable {
     private struct State {
-        var meter = DeliveryMeter()
+        var meter: DeliveryMeter
         var isAnswerDue = false
         var note = ""
     }
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let nowMilliseconds: @Sendable () -> Int64
 
-    init(nowMilliseconds: @escaping @Sendable () -> Int64) { self.nowMilliseconds = nowMilliseconds }
+    /// - Parameter bytesPerSecond: what the last connection found; 0 when there was none
+    init(bytesPerSecond: Int64, nowMilliseconds: @escaping @Sendable () -> Int64) {
+        state = Mutex(State(meter: DeliveryMeter(bytesPerSecond: bytesPerSecond)))
+        self.nowMilliseconds = nowMilliseconds
+    }
 
     var deliveredFrames: Int { state.withLock { $0.meter.deliveredFrames } }
-    var pace: LinkPace { state.withLock { LinkPace(bytesPerSecond: $0.meter.bytesPerSecond) } }
-    var meter: DeliveryMeter { state.withLock { $0.meter } }
+    var pace: LinkPace { state.withLock { $0.meter.pace } }
+    var bytesPerSecond: Int64 { state.withLock { $0.meter.bytesPerSecond } }
     /// Why the connection was ended from here; empty when it was not.
     var note: String { state.withLock { $0.note } }
     func answerIsDue(_ isDue: Bool) { state.withLock { $0.isAnswerDue = isDue } }
@@ -24,6 +28,13 @@ final class LinkMeter: Sendable {
         let reading = await connection.reading()
         let now = nowMilliseconds()
         state.withLock { $0.meter.wrote(reading, nowMilliseconds: now) }
+        await tune(connection)
+    }
+
+    /// Tells the kernel what the link is known to bear.
+    func tune(_ connection: HubConnection) async {
+        let (rate, pace) = state.withLock { ($0.meter.pacingRate, $0.meter.pace) }
+        await connection.tune(pacingRate: rate, unsentBytes: pace.unsentBytes)
     }
 
     private func stalledMilliseconds(_ connection: HubConnection) async -> Int64 {
@@ -35,26 +46,34 @@ final class LinkMeter: Sendable {
         }
     }
 
-    /// A silent connection is kept: the kernel knocks every second, and goes on at once when the link is back. Only when
-    /// a new one could be made, and the old one is silent all the same, is it of no use any more: an address has changed.
-    /// - Parameter ticks: one a second
-    func watch(_ connection: HubConnection, _ ticks: AsyncStream<Void>, _ timeouts: SyncTimeouts, _ dial: @Sendable () async -> Bool) async {
+    /// Keeps the kernel's bounds up to date, and watches for silence. A silent connection is kept: the kernel knocks every
+    /// second, and goes on at once when the link is back. Only when a new one could be made, and the old one is silent all
+    /// the same, is it of no use any more: an address has changed.
+    /// - Parameter ticks: four a second, so that what is learnt of a link of long round trips is used within one
+    func watch(_ connection: HubConnection, _ timeouts: SyncTimeouts, _ dial: @Sendable () async -> Bool, _ ticks: AsyncStream<Void>) async {
         let limit = Int64(timeouts.stallSeconds) * 1_000
-        var secondsReachable = 0
+        var reachableSince: Int64?
+        var renewed = nowMilliseconds()
         for await _ in ticks {
-            guard await stalledMilliseconds(connection) >= limit else {
-                secondsReachable = 0
+            let stalled = await stalledMilliseconds(connection)
+            if nowMilliseconds() - renewed >= Self.renewalMilliseconds {
+                renewed = nowMilliseconds()
+                await connection.renewCongestionControl()
+            }
+            await tune(connection)
+            guard stalled >= limit else {
+                reachableSince = nil
                 continue
             }
-            if secondsReachable == 0 {
-                secondsReachable = await dial() ? 1 : 0
-            } else {
-                secondsReachable += 1
-            }
-            guard secondsReachable > timeouts.reviveSeconds else { continue }
+            if reachableSince == nil, await dial() { reachableSince = nowMilliseconds() }
+            guard let since = reachableSince, nowMilliseconds() - since >= Int64(timeouts.reviveSeconds) * 1_000 else { continue }
             state.withLock { $0.note = "the hub answers, but not on this connection; the address may have changed" }
             connection.close()
             return
         }
     }
+
+    static let ticksPerSecond = 4
+    /// Before BBR's own 10 s are over.
+    private static let renewalMilliseconds: Int64 = 8_000
 }

@@ -29,19 +29,21 @@ struct SyncContact: Sendable {
     let logger: Logger
 
     /// - Parameter dial: whether the hub's address answers at all: asked when the connection is silent.
-    func run(on connection: HubConnection, _ machine: inout NodeSyncMachine, mode: Mode, changes: AsyncStream<Void>, dial: @escaping @Sendable () async -> Bool) async throws {
+    func run(
+        on connection: HubConnection, _ machine: inout NodeSyncMachine, meter: LinkMeter, mode: Mode, dial: @escaping @Sendable () async -> Bool, changes: AsyncStream<Void>
+    ) async throws {
         let signals = Signals()
-        let meter = LinkMeter(nowMilliseconds: nowMilliseconds)
+        await meter.tune(connection)
         connection.onAnswer { signals.raise(.answer) }
-        if mode == .stay { connection.every(seconds: timeouts.heartbeatSeconds) { signals.raise(.heartbeat) } }
+        if mode == .stay { connection.every(milliseconds: 1_000 * timeouts.heartbeatSeconds) { signals.raise(.heartbeat) } }
         let (ticks, tick) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        connection.every(seconds: 1) { tick.yield() }
+        connection.every(milliseconds: 1_000 / LinkMeter.ticksPerSecond) { tick.yield() }
         var talk = Talk(contact: self, connection: connection, meter: meter)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 for await _ in changes { signals.raise(.change) }
             }
-            group.addTask { await meter.watch(connection, ticks, timeouts, dial) }
+            group.addTask { await meter.watch(connection, timeouts, dial, ticks) }
             defer { group.cancelAll() }
             while true {
                 try Task.checkCancellation()
@@ -100,7 +102,6 @@ private struct Talk {
         case .needWork:
             machine.offer(try await source.waiting(begun: machine.begunSegments, excluding: machine.excludedSegments, limit: contact.limits.queueLimit))
         case .beginPush:
-            await connection.setUnsent(bytes: pace.unsentBytes)
             connection.beginPush(headers: [SyncRoutes.logHeader: source.log.description, SyncRoutes.sessionHeader: "\(contact.sessions.current)"])
             machine.beganPush()
         case .entries(let start, let bytes):

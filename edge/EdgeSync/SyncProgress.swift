@@ -11,5 +11,7 @@ package struct SyncProgress: Hashable, Sendable, Codable {
     package var setAside: [String] = []
     /// What the kernel uses on the connection; `bbr` is asked for.
     package var congestionControl: String?
+    /// What the link was found to carry; 0 until it is known.
+    package var linkBytesPerSecond: Int64 = 0
     package init() {}
 }

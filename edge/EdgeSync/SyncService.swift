@@ -42,23 +42,29 @@ package final class SyncService: Sendable {
     package func syncOnce() async throws { try await connect(.untilCaughtUp) }
 
     /// Contact after contact until cancelled.
-    /// - Parameter pause: waits before the next attempt, given how many failed in a row.
-    package func run(pause: @Sendable (_ failures: Int) async throws -> Void) async {
+    /// - Parameter sleep: waits before the next attempt, and ends early when there is a reason to hope.
+    package func run(plan: DialPlan = DialPlan(), sleep: @Sendable (_ milliseconds: Int64) async throws -> Void) async {
+        var generator = SystemRandomNumberGenerator()
         var failures = 0
+        var lastContact = contact.nowMilliseconds()
         while !Task.isCancelled {
+            let began = contact.nowMilliseconds()
+            let contacts = progressBox.value.contacts
             do {
                 try await connect(.stay)
-                failures = 0
             } catch {
                 if Task.isCancelled { return }
                 // A contact that said hello was a success, whatever ended it.
-                failures = progressBox.value.contacts > progressBox.contactsSeen ? 1 : failures + 1
-                progressBox.noteContacts()
+                failures = progressBox.value.contacts > contacts ? 0 : failures + 1
                 let text = "\(error)"
                 progressBox.update { $0.lastError = text }
                 contact.logger.warning("contact ended", metadata: ["reason": "\(text)", "failures": "\(failures)"])
             }
-            do { try await pause(failures) } catch { return }
+            let now = contact.nowMilliseconds()
+            if failures == 0 { lastContact = now }
+            let pause = plan.pauseMilliseconds(
+                failures: failures, quietMilliseconds: now - lastContact, attemptMilliseconds: failures == 0 ? plan.eagerMilliseconds : now - began, using: &generator)
+            do { try await sleep(pause) } catch { return }
         }
     }
 
@@ -70,24 +76,26 @@ package final class SyncService: Sendable {
             host: endpoint.host, port: endpoint.port, pin: endpoint.hub.keyHash, identity: identity, timeouts: timeouts
         ) { [self] connection in
             var known = machine.withLock { $0 }
+            let meter = LinkMeter(bytesPerSecond: progressBox.value.linkBytesPerSecond, nowMilliseconds: contact.nowMilliseconds)
             defer {
                 known.disconnected()
                 machine.withLock { $0 = known }
-                progressBox.update { $0.isConnected = false }
+                progressBox.update {
+                    $0.isConnected = false
+                    $0.linkBytesPerSecond = meter.bytesPerSecond
+                }
             }
-            try await contact.run(on: connection, &known, mode: mode, changes: changes) {
-                await HubConnection.isReachable(host: endpoint.host, port: endpoint.port, seconds: timeouts.connectSeconds)
-            }
+            try await contact.run(
+                on: connection, &known, meter: meter, mode: mode,
+                dial: { await HubConnection.isReachable(host: endpoint.host, port: endpoint.port, seconds: timeouts.connectSeconds) }, changes: changes)
         }
     }
 }
 
 private final class ProgressBox: Sendable {
-    private let state = Mutex((progress: SyncProgress(), contactsSeen: 0))
-    var value: SyncProgress { state.withLock { $0.progress } }
-    var contactsSeen: Int { state.withLock { $0.contactsSeen } }
-    func noteContacts() { state.withLock { $0.contactsSeen = $0.progress.contacts } }
-    func update(_ change: @Sendable (inout SyncProgress) -> Void) { state.withLock { change(&$0.progress) } }
+    private let state = Mutex(SyncProgress())
+    var value: SyncProgress { state.withLock { $0 } }
+    func update(_ change: @Sendable (inout SyncProgress) -> Void) { state.withLock { change(&$0) } }
 }
 
 /// Joins a hub with a token: the hub's key is compared in the handshake, before the secret is sent.

@@ -29,7 +29,6 @@ enum Transport {
     /// Asks for what suits a link that comes and goes. What the kernel refuses is left out.
     /// - Returns: whether the connection outlives an outage: the kernel then knocks every second, however long it lasts.
     static func prepare(_ channel: any Channel, _ timeouts: SyncTimeouts) async -> Bool {
-        await set(channel, congestion, name("bbr"))
         await set(channel, keepInterval, CInt(1))
         await set(channel, keepCount, CInt(timeouts.stallSeconds))
         let isPatient = await set(channel, longestRetransmission, CInt(1_000))
@@ -37,8 +36,25 @@ enum Transport {
         return isPatient
     }
 
+    /// Asks for BBR: five times CUBIC's rate at 600 ms and 1 % loss. Once connected, because a route may set another as it connects.
+    static func askForBBR(_ channel: any Channel) async { await set(channel, congestion, name("bbr")) }
+
+    /// BBR stops almost all sending for a round trip and 200 ms in every 10 s, to see how long the round trip is without
+    /// queues (PROBE_RTT): 7 % of a satellite link. Begun anew it takes the kernel's own minimum of five minutes instead.
+    /// It then sends faster than it should for a while, which the pacing rate holds down.
+    static func renewBBR(_ channel: any Channel) async {
+        guard await congestionControl(channel) == "bbr" else { return }
+        await set(channel, congestion, name("reno"))
+        await set(channel, congestion, name("bbr"))
+    }
+
     /// How many unsent bytes the kernel may hold: what is urgent waits behind no more than these.
     static func setUnsent(_ channel: any Channel, bytes: Int) async { await set(channel, notSentLowAt, CInt(clamping: bytes)) }
+
+    /// The kernel sends no faster (SO_MAX_PACING_RATE, socket(7)).
+    static func setPacing(_ channel: any Channel, bytesPerSecond: Int64) async {
+        await set(channel, NIOBSDSocket.Option(rawValue: 47), UInt64(clamping: bytesPerSecond), level: .socket)
+    }
 
     /// While an answer is due and nothing is under way, only a probe can tell a dead link from a slow hub.
     static func probe(_ channel: any Channel, afterSeconds seconds: Int) async { await set(channel, keepIdle, CInt(seconds)) }
@@ -63,7 +79,7 @@ enum Transport {
         let unacknowledged = Int64(bitPattern: sent &- resent) - Int64(bitPattern: acknowledged) + 1
         return TransportReading(
             acknowledgedBytes: acknowledged, outstandingBytes: UInt64(max(0, unacknowledged)) + UInt64(read.load(144, as: UInt32.self)),
-            roundTripMicroseconds: read.load(68, as: UInt32.self),
+            roundTripMicroseconds: read.load(68, as: UInt32.self), leastRoundTripMicroseconds: read.load(148, as: UInt32.self),
             silenceMilliseconds: min(read.load(56, as: UInt32.self), read.load(52, as: UInt32.self)), deliveryRate: read.load(160, as: UInt64.self),
             isRateOfApplication: read.load(7, as: UInt8.self) & 1 != 0)
     }
@@ -75,8 +91,8 @@ enum Transport {
     }
 
     @discardableResult
-    private static func set<Value: Sendable>(_ channel: any Channel, _ option: NIOBSDSocket.Option, _ value: Value) async -> Bool {
+    private static func set<Value: Sendable>(_ channel: any Channel, _ option: NIOBSDSocket.Option, _ value: Value, level: NIOBSDSocket.OptionLevel = .tcp) async -> Bool {
         guard let provider = channel as? any SocketOptionProvider else { return false }
-        return (try? await provider.unsafeSetSocketOption(level: .tcp, name: option, value: value).get()) != nil
+        return (try? await provider.unsafeSetSocketOption(level: level, name: option, value: value).get()) != nil
     }
 }

@@ -7,6 +7,7 @@ import NodeIdentity
 import RecordingModel
 import ServiceSupport
 import StorageIO
+import SyncProtocol
 import SystemPackage
 
 /// The node's data directory as the commands see it: the identity key, the hub it has joined, the journal.

@@ -68,14 +68,8 @@ struct SyncRunner: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            await sync.run { failures in
-                var backoff = Backoff(first: .seconds(2), longest: .seconds(30))
-                var generator = SystemRandomNumberGenerator()
-                var delay = backoff.next(using: &generator)
-                for _ in 1..<max(1, min(failures, 8)) { delay = backoff.next(using: &generator) }
-                // The one thing to await between two attempts is time.
-                try await Task.sleep(for: delay)
-            }
+            // The one thing to await between two attempts is time.
+            await sync.run { milliseconds in try await Task.sleep(for: .milliseconds(milliseconds)) }
         }
     }
 }

@@ -85,7 +85,10 @@ struct StatusCommand: AsyncParsableCommand {
         var text = table.isEmpty ? "" : table.text()
         if let dropped = running.eventsDropped, dropped > 0 { text += "\(dropped) events came faster than they could be taken, and were dropped\n" }
         if let sync = running.sync {
-            text += "link: \(sync.isConnected ? "in contact" : "not in contact")\(sync.lastError.map { ", last error: \($0)" } ?? ""); sent \(sync.segmentsSent) segments since start\n"
+            text += "link: \(sync.isConnected ? "in contact" : "not in contact")\(sync.lastError.map { ", last error: \($0)" } ?? ""); sent \(sync.segmentsSent) segments since start"
+            if sync.linkBytesPerSecond > 0 { text += "; the link carries \(sync.linkBytesPerSecond * 8 / 1_000) kbit/s" }
+            if let control = sync.congestionControl { text += control == "bbr" ? " (bbr)" : " (\(control): the kernel refuses bbr; load tcp_bbr)" }
+            text += "\n"
         }
         return text
     }

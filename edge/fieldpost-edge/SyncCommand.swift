@@ -50,7 +50,7 @@ struct SyncCommand: AsyncParsableCommand {
     }
 
     private static func repeatUntilDone(_ service: SyncService, _ journal: Journal) async throws {
-        var backoff = Backoff(first: .milliseconds(500), longest: .seconds(5))
+        var backoff = Backoff(first: .milliseconds(500), longest: .seconds(3))
         var generator = SystemRandomNumberGenerator()
         while true {
             do {
@@ -61,7 +61,7 @@ struct SyncCommand: AsyncParsableCommand {
             } catch let error as SyncError {
                 switch error {
                 case .otherHubKey, .refused: throw error
-                case .cannotConnect, .connectionLost, .noAnswer, .malformedAnswer: break
+                case .cannotConnect, .connectionLost, .noAnswer, .malformedAnswer, .noCheckpoint, .shortFile: break
                 }
             }
             try await Task.sleep(for: backoff.next(using: &generator))

@@ -1,0 +1,87 @@
+import SyncProtocol
+import Testing
+
+@Suite("What a connection is known to carry") struct DeliveryMeterTests {
+    private func reading(
+        acknowledged: UInt64, outstanding: UInt64 = 0, roundTrip: UInt32 = 600_000, least: UInt32 = 600_000, silence: UInt32 = 0, rate: UInt64 = 0,
+        ofApplication: Bool = false
+    ) -> TransportReading {
+        TransportReading(
+            acknowledgedBytes: acknowledged, outstandingBytes: outstanding, roundTripMicroseconds: roundTrip, leastRoundTripMicroseconds: least,
+            silenceMilliseconds: silence, deliveryRate: rate, isRateOfApplication: ofApplication)
+    }
+
+    @Test("A frame is delivered when the peer has acknowledged all that the kernel held after it")
+    func delivery() {
+        var meter = DeliveryMeter()
+        meter.wrote(reading(acknowledged: 100, outstanding: 50), nowMilliseconds: 0)
+        meter.wrote(reading(acknowledged: 120, outstanding: 80), nowMilliseconds: 1)
+        #expect(meter.deliveredFrames == 0)
+        meter.read(reading(acknowledged: 149, outstanding: 51), isAnswerDue: false, nowMilliseconds: 2)
+        #expect(meter.deliveredFrames == 0)
+        meter.read(reading(acknowledged: 150, outstanding: 50), isAnswerDue: false, nowMilliseconds: 3)
+        #expect(meter.deliveredFrames == 1)
+        meter.read(reading(acknowledged: 200), isAnswerDue: false, nowMilliseconds: 4)
+        #expect(meter.deliveredFrames == 2)
+    }
+
+    @Test("Without readings nothing counts as delivered, and however many frames are under way the memory is bounded")
+    func bounds() {
+        var blind = DeliveryMeter()
+        for _ in 0..<10 { blind.wrote(nil, nowMilliseconds: 0) }
+        #expect(blind.deliveredFrames == 0)
+        var meter = DeliveryMeter()
+        for frame in 0..<UInt64(3 * DeliveryMeter.framesMax) { meter.wrote(reading(acknowledged: 0, outstanding: frame + 1), nowMilliseconds: 0) }
+        meter.read(reading(acknowledged: UInt64(3 * DeliveryMeter.framesMax)), isAnswerDue: false, nowMilliseconds: 1)
+        #expect(meter.deliveredFrames == DeliveryMeter.framesMax)
+    }
+
+    @Test("Silence counts from when something was under way or an answer due, and ends with any sign of life")
+    func stall() {
+        var meter = DeliveryMeter()
+        meter.read(reading(acknowledged: 10, silence: 60_000), isAnswerDue: false, nowMilliseconds: 60_000)
+        #expect(meter.stalledMilliseconds == 0)
+        meter.read(reading(acknowledged: 10, outstanding: 5, silence: 61_000), isAnswerDue: false, nowMilliseconds: 61_000)
+        #expect(meter.stalledMilliseconds == 0)
+        meter.read(reading(acknowledged: 10, outstanding: 5, silence: 65_000), isAnswerDue: false, nowMilliseconds: 65_000)
+        #expect(meter.stalledMilliseconds == 4_000)
+        meter.read(reading(acknowledged: 15, silence: 100), isAnswerDue: true, nowMilliseconds: 66_000)
+        #expect(meter.stalledMilliseconds == 100)
+        meter.read(reading(acknowledged: 15, silence: 5_000), isAnswerDue: true, nowMilliseconds: 71_000)
+        #expect(meter.stalledMilliseconds == 5_000)
+    }
+
+    @Test("The rate doubles while that finds more, stays at what the link carries once something waits, and falls below it where much waits")
+    func pacing() {
+        var meter = DeliveryMeter()
+        let least = meter.pacingRate
+        meter.read(reading(acknowledged: 1, rate: 30_000), isAnswerDue: false, nowMilliseconds: 1_000)
+        #expect(least < 60_000 && meter.pacingRate == 60_000)
+        meter.read(reading(acknowledged: 2, rate: 60_000), isAnswerDue: false, nowMilliseconds: 2_000)
+        #expect(meter.pacingRate == 120_000)
+        meter.read(reading(acknowledged: 3, roundTrip: 750_000, rate: 100_000), isAnswerDue: false, nowMilliseconds: 3_000)
+        #expect(meter.pacingRate == 105_000)
+        meter.read(reading(acknowledged: 4, roundTrip: 1_000_000, rate: 100_000), isAnswerDue: false, nowMilliseconds: 4_000)
+        #expect(meter.pacingRate == 87_500)
+        // Long after the last growth an eighth more is tried.
+        meter.read(reading(acknowledged: 5, rate: 100_000), isAnswerDue: false, nowMilliseconds: 60_000)
+        #expect(meter.pacingRate == 112_500)
+    }
+
+    @Test("What the sender held back says nothing against the link, and what a connection found is where the next one begins")
+    func memory() {
+        var meter = DeliveryMeter(bytesPerSecond: 100_000)
+        #expect(meter.pace == LinkPace(bytesPerSecond: 100_000) && meter.pace.frameBytes == 50_000)
+        for second in 1..<100 { meter.read(reading(acknowledged: 1, rate: 500, ofApplication: true), isAnswerDue: false, nowMilliseconds: Int64(second) * 1_000) }
+        #expect(meter.bytesPerSecond == 100_000)
+        for second in 100..<200 { meter.read(reading(acknowledged: 1, roundTrip: 900_000, rate: 10_000), isAnswerDue: false, nowMilliseconds: Int64(second) * 1_000) }
+        #expect((10_000..<11_000).contains(meter.bytesPerSecond))
+    }
+
+    @Test("Frames and what the socket holds are half a second of the link, within bounds", arguments: [
+        (0, 2_048, 4_096), (5_000, 2_500, 4_096), (125_000, 62_500, 62_500), (100_000_000, 262_144, 262_144),
+    ])
+    func pace(rate: Int64, frame: Int, unsent: Int) {
+        #expect(LinkPace(bytesPerSecond: rate) == LinkPace(frameBytes: frame, unsentBytes: unsent))
+    }
+}
