@@ -37,6 +37,8 @@ package struct DeliveryMeter: Sendable {
     private var marks: [Mark] = []
     private var writtenFrames = 0
     private var waitingSinceMilliseconds: Int64?
+    /// When the link was last found away.
+    private var outageMilliseconds: Int64?
     /// For how long something has been under way, or an answer due, without a sign of life from the peer's kernel.
     package private(set) var stalledMilliseconds: Int64 = 0
     /// Frames delivered since the connection began: all up to this number.
@@ -73,20 +75,31 @@ package struct DeliveryMeter: Sendable {
             marks.removeFirst()
         }
         roundTripMilliseconds = Int64(reading.roundTripMicroseconds) / 1_000
+        measureStall(reading, isAnswerDue, now)
         let (present, least) = (UInt64(reading.roundTripMicroseconds), UInt64(reading.leastRoundTripMicroseconds))
         // 5 ms: what acknowledgements waste on the way back.
         queue = present <= least * 8 / 7 + 5_000 ? .empty : present <= least * 4 / 3 + 10_000 ? .short : .long
+        // What waited for the link to come back says nothing of its queue.
+        if isAfterOutage(now) { queue = .empty }
         if reading.deliveryRate > 0 { learn(Int64(clamping: reading.deliveryRate), isBoundByLink: !reading.isRateOfApplication && queue != .empty, now) }
         isGrowing = grownMilliseconds.map { now - $0 <= 3 * roundTripMilliseconds + 500 } ?? (bytesPerSecond == 0)
-        if reading.outstandingBytes > 0 || isAnswerDue {
-            let since = waitingSinceMilliseconds ?? now
-            waitingSinceMilliseconds = since
-            stalledMilliseconds = max(0, now - max(since, now - Int64(reading.silenceMilliseconds)))
-        } else {
+    }
+
+    private mutating func measureStall(_ reading: TransportReading, _ isAnswerDue: Bool, _ now: Int64) {
+        guard reading.outstandingBytes > 0 || isAnswerDue else {
             waitingSinceMilliseconds = nil
             stalledMilliseconds = 0
+            return
         }
+        let since = waitingSinceMilliseconds ?? now
+        waitingSinceMilliseconds = since
+        stalledMilliseconds = max(0, now - max(since, now - Int64(reading.silenceMilliseconds)))
+        if stalledMilliseconds > 2 * Int64(reading.leastRoundTripMicroseconds) / 1_000 + 1_000 { outageMilliseconds = now }
     }
+
+    /// Whether the link was away a moment ago, or is: what TCP remembers of it is of more use than what it measures.
+    package func isAfterOutage(_ now: Int64) -> Bool { outageMilliseconds.map { now - $0 < Self.recoveryMilliseconds } ?? false }
+    private static let recoveryMilliseconds: Int64 = 5_000
 
     private mutating func learn(_ rate: Int64, isBoundByLink: Bool, _ now: Int64) {
         if rate > bytesPerSecond {

@@ -88,7 +88,10 @@ extension EndToEnd {
 
         let listed = try await node.lines("ls", ["--camera", "gate", "--all"])
         let line = try #require(listed.first { $0["kind"] as? String == "event" })
-        #expect(line["reason"] as? String == "webhook door open" && line["start_unix_milliseconds"] as? Int64 == event.startWall.unixMilliseconds)
+        let shown = try #require(line["start_unix_milliseconds"] as? Int64)
+        // The machine's clock may have become better meanwhile, by milliseconds: then the log says so, and the list shows it.
+        let isRedated = bodies.contains { if case .clock = $0 { true } else { false } }
+        #expect(line["reason"] as? String == "webhook door open" && abs(shown - event.startWall.unixMilliseconds) <= (isRedated ? 1_000 : 0), "\(line), \(event)")
         #expect(!(try await node.lines("ls", ["--camera", "gate"]).contains { $0["kind"] as? String == "event" }))
         #expect(try await node.edge("ls", ["--all"]).output.contains("webhook door open"))
         #expect(try await node.edge("check", ["--deep"]).succeeded)

@@ -68,6 +68,19 @@ import Testing
         #expect(meter.pacingRate == 112_500)
     }
 
+    @Test("What waited for a link to come back says nothing of its queue or its rate")
+    func outage() {
+        var meter = DeliveryMeter(bytesPerSecond: 100_000)
+        meter.read(reading(acknowledged: 1, outstanding: 9), isAnswerDue: false, nowMilliseconds: 0)
+        meter.read(reading(acknowledged: 1, outstanding: 9, silence: 50_000), isAnswerDue: false, nowMilliseconds: 50_000)
+        #expect(meter.isAfterOutage(50_000))
+        for tick in 1...16 {
+            meter.read(reading(acknowledged: 5, outstanding: 9, roundTrip: 40_000_000, rate: 2_000), isAnswerDue: false, nowMilliseconds: 50_000 + Int64(tick) * 250)
+        }
+        #expect(meter.bytesPerSecond == 100_000 && meter.pacingRate == 112_500)
+        #expect(!meter.isAfterOutage(60_000))
+    }
+
     @Test("What the sender held back says nothing against the link, and what a connection found is where the next one begins")
     func memory() {
         var meter = DeliveryMeter(bytesPerSecond: 100_000)

@@ -64,10 +64,11 @@ struct LoopbackHub: Sendable {
         HubEndpoint(host: "127.0.0.1", port: port ?? self.port, hub: identity.hubID, hubKey: signer.verifier.text, name: "node")
     }
 
-    func service(_ source: MemorySource, port: Int? = nil, sessions: SessionCounter = SessionCounter(startingAt: 1)) throws -> SyncService {
-        try SyncService(
-            endpoint: endpoint(port: port), identity: source.identity, source: source, sessions: sessions,
-            changes: { AsyncStream { $0.finish() } }, nowMilliseconds: { Int64(ContinuousClock.now.duration(to: .now).components.seconds) },
+    func service(_ source: MemorySource, port: Int? = nil, sessions: SessionCounter = SessionCounter(startingAt: 1), timeouts: SyncTimeouts = SyncTimeouts()) throws -> SyncService {
+        let start = ContinuousClock.now
+        return try SyncService(
+            endpoint: endpoint(port: port), identity: source.identity, source: source, sessions: sessions, timeouts: timeouts,
+            changes: { AsyncStream { $0.finish() } }, nowMilliseconds: { Int64((ContinuousClock.now - start) / .milliseconds(1)) },
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 

@@ -124,6 +124,27 @@ import TestSupport
         }
     }
 
+    @Test("A hub that takes bytes and never answers is given up after the time for an answer, and the next contact brings all")
+    func silentHub() async throws {
+        let source = try MemorySource(segments: Self.contents(2, bytes: 20_000))
+        try await LoopbackHub.with { hub in
+            _ = try await enrol(with: hub.token("north"), identity: source.identity)
+            let proxy = try FaultProxy(to: hub.port)
+            defer { proxy.stop() }
+            // Past the handshake: the proxy's kernel acknowledges what the hub never sees.
+            proxy.pause(afterBytes: 5_000)
+            var timeouts = SyncTimeouts()
+            timeouts.answerSeconds = 1
+            let sync = try hub.service(source, port: proxy.port, timeouts: timeouts)
+            let error = await #expect(throws: SyncError.self) { try await sync.syncOnce() }
+            #expect(error?.description.contains("did not answer within 1 s") == true, "\(error?.description ?? "")")
+            proxy.dropConnections()
+            proxy.resume()
+            try await sync.syncOnce()
+            #expect(source.isCovered)
+        }
+    }
+
     @Test("A hub that is started again keeps what it had of a segment, and takes the rest")
     func hubRestart() async throws {
         let source = try MemorySource(segments: Self.contents(1, bytes: 3_000_000))

@@ -5,7 +5,8 @@ import SyncProtocol
 final class LinkMeter: Sendable {
     private struct State {
         var meter: DeliveryMeter
-        var isAnswerDue = false
+        /// Since when nothing is done but waiting for an answer.
+        var waitingSinceMilliseconds: Int64?
         var note = ""
     }
     private let state: Mutex<State>
@@ -22,7 +23,13 @@ final class LinkMeter: Sendable {
     var bytesPerSecond: Int64 { state.withLock { $0.meter.bytesPerSecond } }
     /// Why the connection was ended from here; empty when it was not.
     var note: String { state.withLock { $0.note } }
-    func answerIsDue(_ isDue: Bool) { state.withLock { $0.isAnswerDue = isDue } }
+
+    /// Nothing more is sent before an answer comes, or nothing is to be sent at all.
+    func waits(isAnswerDue: Bool) {
+        let now = nowMilliseconds()
+        state.withLock { $0.waitingSinceMilliseconds = isAnswerDue ? $0.waitingSinceMilliseconds ?? now : nil }
+    }
+    func goesOn() { state.withLock { $0.waitingSinceMilliseconds = nil } }
 
     func wrote(_ connection: HubConnection) async {
         let reading = await connection.reading()
@@ -41,7 +48,7 @@ final class LinkMeter: Sendable {
         guard let reading = await connection.reading() else { return 0 }
         let now = nowMilliseconds()
         return state.withLock {
-            $0.meter.read(reading, isAnswerDue: $0.isAnswerDue, nowMilliseconds: now)
+            $0.meter.read(reading, isAnswerDue: $0.waitingSinceMilliseconds != nil, nowMilliseconds: now)
             return $0.meter.stalledMilliseconds
         }
     }
@@ -56,21 +63,35 @@ final class LinkMeter: Sendable {
         var renewed = nowMilliseconds()
         for await _ in ticks {
             let stalled = await stalledMilliseconds(connection)
-            if nowMilliseconds() - renewed >= Self.renewalMilliseconds {
-                renewed = nowMilliseconds()
+            let now = nowMilliseconds()
+            // After an outage BBR's memory of the link is what it goes on with.
+            if state.withLock({ $0.meter.isAfterOutage(now) }) { renewed = now }
+            if now - renewed >= Self.renewalMilliseconds {
+                renewed = now
                 await connection.renewCongestionControl()
             }
             await tune(connection)
             guard stalled >= limit else {
                 reachableSince = nil
-                continue
+                guard isOverdue(Int64(timeouts.answerSeconds) * 1_000) else { continue }
+                return end(connection, "the hub did not answer within \(timeouts.answerSeconds) s")
             }
+            // What the link takes away counts for the hub.
+            state.withLock { if $0.waitingSinceMilliseconds != nil { $0.waitingSinceMilliseconds = nowMilliseconds() } }
             if reachableSince == nil, await dial() { reachableSince = nowMilliseconds() }
             guard let since = reachableSince, nowMilliseconds() - since >= Int64(timeouts.reviveSeconds) * 1_000 else { continue }
-            state.withLock { $0.note = "the hub answers, but not on this connection; the address may have changed" }
-            connection.close()
-            return
+            return end(connection, "the hub answers, but not on this connection; the address may have changed")
         }
+    }
+
+    private func isOverdue(_ milliseconds: Int64) -> Bool {
+        let now = nowMilliseconds()
+        return state.withLock { $0.waitingSinceMilliseconds.map { now - $0 >= milliseconds } ?? false }
+    }
+
+    private func end(_ connection: HubConnection, _ note: String) {
+        state.withLock { $0.note = note }
+        connection.close()
     }
 
     static let ticksPerSecond = 4

@@ -55,10 +55,13 @@ struct SyncContact: Sendable {
                     }
                 }
                 machine.delivered(frames: meter.deliveredFrames)
-                if try await talk.step(&machine) { continue }
+                if try await talk.step(&machine) {
+                    meter.goesOn()
+                    continue
+                }
                 if mode == .untilCaughtUp, machine.isSettled(logSize: try await source.logSize()) { return }
                 await connection.expectAnswer(machine.isAnswerDue)
-                meter.answerIsDue(machine.isAnswerDue)
+                meter.waits(isAnswerDue: machine.isAnswerDue)
                 await signals.next()
             }
         }

@@ -70,6 +70,13 @@ struct IngestContext: RequestContext {
         channel = source.channel
     }
 
+    /// An answer that was lost with the link goes out again within a second of its return, where the kernel can do that
+    /// (TCP_RTO_MAX_MS of linux/tcp.h, since 6.15): its own pauses grow to two minutes.
+    func knockEverySecond() {
+        guard let provider = channel as? any SocketOptionProvider else { return }
+        provider.unsafeSetSocketOption(level: .tcp, name: NIOBSDSocket.Option(rawValue: 44), value: CInt(1_000)).whenFailure { _ in }
+    }
+
     /// Who proved possession of which key in the handshake.
     func peer() async throws -> NodeID? {
         guard let certificate = try await channel.nioSSL_peerCertificate().get() else { return nil }

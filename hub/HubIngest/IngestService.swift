@@ -67,6 +67,7 @@ struct IngestService: Sendable {
 
     @Sendable func hello(_ request: Request, _ context: IngestContext) async throws -> Response {
         let node = try await node(context)
+        context.knockEverySecond()
         let message = try await decode(HelloRequest.self, request, limitBytes: MessageCoding.compressedByteLimit)
         let now = clock()
         let reply = try await disk.run { [store, sessions] in
