@@ -122,10 +122,9 @@ package struct DeliveryMeter: Sendable {
             case .short: bytesPerSecond + bytesPerSecond / 20
             case .long: bytesPerSecond - bytesPerSecond / 8
             }
-        return max(Self.leastPacingRate, rate)
+        // At first what TCP sends in a round trip of 600 ms anyway: a handshake's few bytes say little of the link.
+        return max(isMeasured ? 2_000 : 20_000, rate)
     }
-    /// What TCP sends in its first round trip of 600 ms anyway.
-    private static let leastPacingRate: Int64 = 20_000
 
     /// How much to hand to the link at a time.
     package var pace: LinkPace { isMeasured ? LinkPace(bytesPerSecond: bytesPerSecond) : .unknown }
