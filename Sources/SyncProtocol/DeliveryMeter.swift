@@ -51,6 +51,8 @@ package struct DeliveryMeter: Sendable {
     /// More was found within the last round trips, so that there may be more still.
     private var isGrowing = true
     private var grownMilliseconds: Int64?
+    /// Less arrives than is sent.
+    private var isBound = false
     /// The link, and not what there was to send, has bounded the rate at least once.
     private var isMeasured: Bool
     package private(set) var roundTripMilliseconds: Int64 = 0
@@ -76,12 +78,9 @@ package struct DeliveryMeter: Sendable {
         }
         roundTripMilliseconds = Int64(reading.roundTripMicroseconds) / 1_000
         measureStall(reading, isAnswerDue, now)
-        let (present, least) = (UInt64(reading.roundTripMicroseconds), UInt64(reading.leastRoundTripMicroseconds))
-        // 5 ms: what acknowledgements waste on the way back.
-        queue = present <= least * 8 / 7 + 5_000 ? .empty : present <= least * 4 / 3 + 10_000 ? .short : .long
-        // What waited for the link to come back says nothing of its queue.
-        if isAfterOutage(now) { queue = .empty }
-        if reading.deliveryRate > 0 { learn(Int64(clamping: reading.deliveryRate), isBoundByLink: !reading.isRateOfApplication && queue != .empty, now) }
+        let paced = pacingRate
+        measureQueue(reading, now)
+        if reading.deliveryRate > 0 { learn(Int64(clamping: reading.deliveryRate), of: paced, isOfApplication: reading.isRateOfApplication, now) }
         isGrowing = grownMilliseconds.map { now - $0 <= 3 * roundTripMilliseconds + 500 } ?? (bytesPerSecond == 0)
     }
 
@@ -101,26 +100,39 @@ package struct DeliveryMeter: Sendable {
     package func isAfterOutage(_ now: Int64) -> Bool { outageMilliseconds.map { now - $0 < Self.recoveryMilliseconds } ?? false }
     private static let recoveryMilliseconds: Int64 = 5_000
 
-    private mutating func learn(_ rate: Int64, isBoundByLink: Bool, _ now: Int64) {
+    private mutating func measureQueue(_ reading: TransportReading, _ now: Int64) {
+        // A slow link needs long for a packet itself: 1,500 bytes are 300 ms at 40 kbit/s.
+        let packetMicroseconds = bytesPerSecond > 0 ? 1_500 * 1_000_000 / bytesPerSecond : 0
+        let waits = Int64(reading.roundTripMicroseconds) - Int64(reading.leastRoundTripMicroseconds)
+        let least = Int64(reading.leastRoundTripMicroseconds)
+        queue = waits <= least / 7 + 5_000 + 3 * packetMicroseconds ? .empty : waits <= least / 3 + 10_000 + 6 * packetMicroseconds ? .short : .long
+        // What waited for the link to come back says nothing of its queue.
+        if isAfterOutage(now) { queue = .empty }
+    }
+
+    private mutating func learn(_ rate: Int64, of paced: Int64, isOfApplication: Bool, _ now: Int64) {
+        // Round trips that only vary are no queue: there less arrives than was sent.
+        isBound = !isOfApplication && queue != .empty && rate < paced - paced / 7
         if rate > bytesPerSecond {
             if rate > bytesPerSecond + bytesPerSecond / 20 { grownMilliseconds = now }
             bytesPerSecond = rate
-        } else if isBoundByLink {
-            // Slowly down: a sample after a loss is low. What went out more slowly than the link could take says nothing.
+        } else if isBound {
+            // Slowly down: a sample after a loss is low.
             bytesPerSecond += (rate - bytesPerSecond) / 8
         }
-        if isBoundByLink { isMeasured = true }
+        if isBound { isMeasured = true }
     }
 
     /// Bytes a second that may leave at most: twice what is known as long as that finds more, an eighth more to try again
-    /// later, and less than is known where much waits on the way. Beyond that a sender finds nothing that the link has not
-    /// got, and loses what its queue cannot hold.
+    /// later, and less than is known where less arrives and much waits on the way. Beyond that a sender finds nothing that the
+    /// link has not got, and loses what its queue cannot hold.
     package var pacingRate: Int64 {
         let rate =
             switch queue {
-            case .empty: isGrowing ? 2 * bytesPerSecond : bytesPerSecond + bytesPerSecond / 8
-            case .short: bytesPerSecond + bytesPerSecond / 20
-            case .long: bytesPerSecond - bytesPerSecond / 8
+            case .empty where isGrowing: 2 * bytesPerSecond
+            case .short where isBound: bytesPerSecond
+            case .long where isBound: bytesPerSecond - bytesPerSecond / 8
+            case .empty, .short, .long: bytesPerSecond + bytesPerSecond / 8
             }
         // At first what TCP sends in a round trip of 600 ms anyway: a handshake's few bytes say little of the link.
         return max(isMeasured ? 2_000 : 20_000, rate)

@@ -51,7 +51,7 @@ import Testing
         #expect(meter.stalledMilliseconds == 5_000)
     }
 
-    @Test("The rate doubles while that finds more, stays at what the link carries once something waits, and falls below it where much waits")
+    @Test("The rate doubles while that finds more, stays at what the link carries once less arrives than is sent, and falls below it where much waits")
     func pacing() {
         var meter = DeliveryMeter()
         let least = meter.pacingRate
@@ -59,13 +59,27 @@ import Testing
         #expect(least < 60_000 && meter.pacingRate == 60_000)
         meter.read(reading(acknowledged: 2, rate: 60_000), isAnswerDue: false, nowMilliseconds: 2_000)
         #expect(meter.pacingRate == 120_000)
-        meter.read(reading(acknowledged: 3, roundTrip: 750_000, rate: 100_000), isAnswerDue: false, nowMilliseconds: 3_000)
-        #expect(meter.pacingRate == 105_000)
-        meter.read(reading(acknowledged: 4, roundTrip: 1_000_000, rate: 100_000), isAnswerDue: false, nowMilliseconds: 4_000)
-        #expect(meter.pacingRate == 87_500)
-        // Long after the last growth an eighth more is tried.
+        meter.read(reading(acknowledged: 3, rate: 100_000), isAnswerDue: false, nowMilliseconds: 3_000)
+        #expect(meter.pacingRate == 200_000)
+        meter.read(reading(acknowledged: 4, roundTrip: 800_000, rate: 100_000), isAnswerDue: false, nowMilliseconds: 4_000)
+        #expect(meter.pacingRate == 100_000)
+        // Long after the last growth an eighth more is tried, and given up when it only fills the queue.
         meter.read(reading(acknowledged: 5, rate: 100_000), isAnswerDue: false, nowMilliseconds: 60_000)
         #expect(meter.pacingRate == 112_500)
+        meter.read(reading(acknowledged: 6, roundTrip: 1_100_000, rate: 95_000), isAnswerDue: false, nowMilliseconds: 61_000)
+        #expect((80_000..<100_000).contains(meter.pacingRate))
+    }
+
+    @Test("Round trips that vary do not slow a link down: what is sent arrives")
+    func jitter() {
+        var meter = DeliveryMeter()
+        var carried: UInt64 = 0
+        for tick in 1..<400 {
+            // A link of 1 MB/s whose round trips are 80 to 240 ms for no reason.
+            carried = UInt64(min(meter.pacingRate, 1_000_000))
+            meter.read(reading(acknowledged: UInt64(tick), roundTrip: tick % 2 == 0 ? 240_000 : 90_000, least: 80_000, rate: carried), isAnswerDue: false, nowMilliseconds: Int64(tick) * 250)
+        }
+        #expect(carried >= 850_000 && meter.bytesPerSecond >= 900_000, "\(carried), \(meter.bytesPerSecond)")
     }
 
     @Test("What waited for a link to come back says nothing of its queue or its rate")
@@ -87,8 +101,8 @@ import Testing
         #expect(meter.pace == LinkPace(bytesPerSecond: 100_000) && meter.pace.frameBytes == 50_000)
         for second in 1..<100 { meter.read(reading(acknowledged: 1, rate: 500, ofApplication: true), isAnswerDue: false, nowMilliseconds: Int64(second) * 1_000) }
         #expect(meter.bytesPerSecond == 100_000)
-        for second in 100..<200 { meter.read(reading(acknowledged: 1, roundTrip: 900_000, rate: 10_000), isAnswerDue: false, nowMilliseconds: Int64(second) * 1_000) }
-        #expect((10_000..<11_000).contains(meter.bytesPerSecond))
+        for second in 100..<200 { meter.read(reading(acknowledged: 1, roundTrip: 3_900_000, rate: 10_000), isAnswerDue: false, nowMilliseconds: Int64(second) * 1_000) }
+        #expect((9_000..<12_500).contains(meter.bytesPerSecond), "\(meter.bytesPerSecond)")
     }
 
     @Test("Frames and what the socket holds are half a second of the link, within bounds", arguments: [
