@@ -17,6 +17,8 @@ package struct NodeSyncMachine: Sendable {
         /// Times that a segment may be refused before it is set aside and reported, and for how long it stays aside.
         package var refusalLimit = 3
         package var setAsideMilliseconds: Int64 = 3_600_000
+        /// A hub that refuses so many refuses all: nothing is offered before their time is over.
+        package var setAsideLimit = 1_024
         package init() {}
     }
 
@@ -47,7 +49,7 @@ package struct NodeSyncMachine: Sendable {
     }
     /// A request that has been sent whole. Its answer speaks of what went before it, and of nothing that followed.
     private struct Unanswered: Sendable {
-        enum Kind: Sendable { case hello, push(Int) }
+        enum Kind: Sendable { case hello, push(Push) }
         var kind: Kind
         /// Segments sent since, with the offset from which.
         var since: [SegmentID: Int64] = [:]
@@ -55,6 +57,8 @@ package struct NodeSyncMachine: Sendable {
     }
     private struct Push: Sendable {
         var number: Int
+        /// Begun before the hub had said where it is.
+        var isAnticipated: Bool
         var startedMilliseconds: Int64?
     }
     private enum Cargo: Sendable {
@@ -96,8 +100,8 @@ package struct NodeSyncMachine: Sendable {
     private var unanswered: [Unanswered] = []
     private var push: Push?
     private var pushes = 0
-    private var grantBytes: Int64 = 0
-    private var grantMilliseconds: Int64 = 0
+    private var grantBytes = NodeSyncMachine.firstGrantBytes
+    private var grantMilliseconds = Int64.max
     private var queue: [SegmentWork] = []
     private var isExhausted = false
     private var frames = 0
@@ -115,9 +119,6 @@ package struct NodeSyncMachine: Sendable {
             arrivedLogSize = sentLogSize
             mayAnticipate = true
         }
-        // Of a first push before any grant.
-        grantBytes = Self.firstGrantBytes
-        grantMilliseconds = limits.pushMilliseconds
     }
 
     /// What a node may send before the hub of this contact has granted anything.
@@ -127,7 +128,7 @@ package struct NodeSyncMachine: Sendable {
 
     /// The connection ended. What the hub kept will be in its next hello; what surely arrived is not sent again before it.
     package mutating func disconnected() {
-        let asked = Set(unanswered.compactMap { if case .push(let number) = $0.kind { number } else { nil } } + (push.map { [$0.number] } ?? []))
+        let asked = Set(unanswered.compactMap { if case .push(let push) = $0.kind { push.number } else { nil } } + (push.map { [$0.number] } ?? []))
         unheard.formUnion(ended.filter { asked.contains($0.value) }.keys)
         for case (_, .end(let segment)) in underway { unheard.remove(segment) }
         ended = [:]
@@ -144,7 +145,7 @@ package struct NodeSyncMachine: Sendable {
         frames = 0
         underway = []
         grantBytes = Self.firstGrantBytes
-        grantMilliseconds = limits.pushMilliseconds
+        grantMilliseconds = .max
     }
 
     /// The hub refused a request: what was assumed of it may be wrong.
@@ -181,7 +182,7 @@ package struct NodeSyncMachine: Sendable {
 
     /// Takes the hub's answer to a push. Refused segments go back in line, or aside after `refusalLimit` times.
     package mutating func pushAnswered(_ reply: PushReply, nowMilliseconds now: Int64) throws {
-        guard case .push(let number)? = unanswered.first?.kind else { throw SyncFault.unexpectedAnswer }
+        guard case .push(let answered)? = unanswered.first?.kind else { throw SyncFault.unexpectedAnswer }
         let request = unanswered.removeFirst()
         try take(reply.statement)
         take(reply.grant)
@@ -192,9 +193,11 @@ package struct NodeSyncMachine: Sendable {
         var refused: Set<SegmentID> = []
         for refusal in reply.refusals {
             guard let segment = refusal.segment, refused.insert(segment).inserted else { continue }
+            // The node guessed where the hub was.
+            if refusal.reason == .wrongOffset, answered.isAnticipated { continue }
             countRefusal(refusal, of: segment, now)
         }
-        for (segment, pushed) in ended where pushed <= number {
+        for (segment, pushed) in ended where pushed <= answered.number {
             ended[segment] = nil
             // Sent, not refused, and yet not there: without a count it would be sent for ever.
             if !isHeld(segment), !refused.contains(segment) {
@@ -274,7 +277,7 @@ package struct NodeSyncMachine: Sendable {
             tryAgain(now)
             guard unanswered.count < limits.unansweredLimit else { return .wait }
             if isHelloDue { return .hello }
-            guard isGreeted || mayAnticipate, grantBytes > 0, ended.count < limits.unconfirmedLimit else { return .wait }
+            guard isGreeted || mayAnticipate, grantBytes > 0, unconfirmed < limits.unconfirmedLimit else { return .wait }
             switch cargo(logSize, pace) {
             case nil: return .wait
             case .needWork?: return .needWork
@@ -283,7 +286,7 @@ package struct NodeSyncMachine: Sendable {
         }
         let started = push.startedMilliseconds ?? now
         self.push?.startedMilliseconds = started
-        let isOver = isHelloDue || grantBytes <= 0 || ended.count >= limits.unconfirmedLimit
+        let isOver = isHelloDue || grantBytes <= 0 || unconfirmed >= limits.unconfirmedLimit
             || now - started >= min(limits.pushMilliseconds, grantMilliseconds)
         // A segment may take longer than a push: the hub keeps its beginning, and the next push goes on.
         return isOver ? .endPush : cargo(logSize, pace) ?? .endPush
@@ -304,6 +307,8 @@ package struct NodeSyncMachine: Sendable {
         return isExhausted ? nil : .needWork
     }
 
+    private var unconfirmed: Int { ended.count + unheard.count }
+
     /// Segments of which the hub has a part.
     package var begunSegments: [SegmentID] { begun.keys.sorted() }
     /// Segments that need no sending for now, beyond what the statement covers.
@@ -316,7 +321,7 @@ package struct NodeSyncMachine: Sendable {
         func key(_ item: (offset: Int, element: SegmentWork)) -> (Int, Int, Int) {
             (item.element.trafficClass.rawValue, begun[item.element.segment] == nil ? 1 : 0, item.offset)
         }
-        queue = fresh.sorted { key($0) < key($1) }.prefix(limits.queueLimit).map(\.element)
+        queue = setAside.count < limits.setAsideLimit ? fresh.sorted { key($0) < key($1) }.prefix(limits.queueLimit).map(\.element) : []
         isExhausted = queue.isEmpty
     }
 
@@ -336,12 +341,12 @@ package struct NodeSyncMachine: Sendable {
 
     package mutating func beganPush() {
         pushes += 1
-        push = Push(number: pushes)
+        push = Push(number: pushes, isAnticipated: !isGreeted)
     }
 
     package mutating func endedPush() {
         guard let push else { return }
-        unanswered.append(Unanswered(kind: .push(push.number)))
+        unanswered.append(Unanswered(kind: .push(push)))
         self.push = nil
     }
 

@@ -1,18 +1,14 @@
 import RecordingModel
 
 /// What goes first on a link, the most wanted first. Status and log entries are always before all of these.
-package enum TrafficClass: Int, Hashable, Sendable, Codable, Comparable, CaseIterable {
+package enum TrafficClass: Int, Hashable, Sendable {
     case thumbnails
-    /// Asked for by the hub, or held there.
-    case pulled
     /// Overlaps an event.
     case event
     case proxy
     case main
 
-    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
-
-    /// The class of a stream's footage that nobody asked for and in which nothing happened.
+    /// The class of a stream's footage in which nothing happened.
     package init(of kind: StreamKind) {
         self =
             switch kind {

@@ -120,14 +120,14 @@ struct CheckpointTests {
         try journal.flush()
         journal.tick()
         #expect(journal.failure == nil && journal.logSize == 7)
-        #expect(try journal.status().segments == 4 && journal.unsynced(limit: 10).map(\.sequence) == [1, 2, 3])
+        #expect(try journal.status().segments == 4 && journal.waiting(limit: 10).map(\.record.sequence) == [1, 2, 3])
         try execute("DROP TABLE entries", on: bench.directory.appending("index.sqlite"))
         #expect(try journal.status().segments == 4, "also when a question finds it")
         #expect(try bench.followed(journal).compactMap(\.segment).count == 4)
         journal.close()
         journal = try bench.open()
         defer { journal.close() }
-        #expect(try journal.status().segments == 4 && journal.unsynced(limit: 10).map(\.sequence) == [1, 2, 3])
+        #expect(try journal.status().segments == 4 && journal.waiting(limit: 10).map(\.record.sequence) == [1, 2, 3])
         #expect(try journal.check(deep: true).findings == [])
         #expect(try !real.list(bench.directory).contains("index.damaged"))
     }

@@ -57,7 +57,7 @@ struct ImportAdoptionTests {
         #expect(imports(try bench.followed(journal)).map(\.originalName) == ["MOVI0001.avi", "MOVI0002.avi"])
         #expect(try RealStorage().list(bench.directory.appending(ImportManifest.folderName)).isEmpty)
         #expect(try journal.importedOriginals().count == 2)
-        #expect(try journal.unsynced(limit: 10).map(\.run) == [0, 0, 1, 1], "two files are two runs")
+        #expect(try journal.waiting(limit: 10).map(\.record.run) == [0, 0, 1, 1], "two files are two runs")
         #expect(try journal.check(deep: true).findings == [])
     }
 

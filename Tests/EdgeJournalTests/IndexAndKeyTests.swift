@@ -39,7 +39,7 @@ struct IndexAndKeyTests {
         defer { journal.close() }
         // The gaps of this start follow the old entries in the log.
         #expect(try journal.segments(including: [.gaps], limit: 100).filter { $0.logIndex < 8 } == rows)
-        #expect(try journal.unsynced(limit: 10).map(\.sequence) == [1, 0])
+        #expect(try journal.waiting(limit: 10).map(\.record.sequence) == [1, 0])
         #expect(try journal.check(deep: true).isClean)
     }
 

@@ -94,19 +94,37 @@ struct JournalTests {
         let records = try (0..<5).map { _ in try bench.record(journal, JournalBench.gate) }
         try journal.flush()
         let stream = records[0].stream
-        #expect(try journal.unsynced(limit: 10) == records)
+        #expect(try journal.waiting(limit: 10).map(\.record) == records)
         try journal.recordStatement([1, 2], held: [stream: SequenceRanges([0, 1, 3])], logSize: 8)
-        #expect(try journal.unsynced(limit: 10).map(\.sequence) == [2, 4])
-        #expect(try journal.unsynced(after: records[2].id, limit: 10).map(\.sequence) == [4])
+        #expect(try journal.waiting(limit: 10).map(\.record.sequence) == [2, 4])
+        #expect(try journal.waiting(excluding: [records[2].id], limit: 10).map(\.record.sequence) == [4])
         #expect(try journal.status().backlog.segments == 2)
         try journal.recordStatement([3], held: [stream: SequenceRanges([0])], logSize: 8)
-        #expect(try journal.unsynced(limit: 2).map(\.sequence) == [1, 2])
+        #expect(try journal.waiting(limit: 2).map(\.record.sequence) == [1, 2])
         #expect(try journal.check(deep: false).isClean)
         journal.close()
         journal = try bench.open()
         defer { journal.close() }
         #expect(journal.latestStatement() == JournalStatement(encoded: [3], held: [stream: SequenceRanges([0])], logSize: 8))
-        #expect(try journal.unsynced(limit: 10).map(\.sequence) == [1, 2, 3, 4])
+        #expect(try journal.waiting(limit: 10).map(\.record.sequence) == [1, 2, 3, 4])
+    }
+
+    @Test("offers what was begun first, then what has an event, then the rest by age; each once, and not what is left out")
+    func waiting() throws {
+        let journal = try bench.open()
+        defer { journal.close() }
+        let records = try (0..<6).map { _ in try bench.record(journal, JournalBench.gate) }
+        let third = records[3]
+        try journal.deliver(
+            EventRecord(
+                camera: third.stream.camera, source: .webhook, bootID: third.bootID, startBootMilliseconds: third.startBootMilliseconds + 100,
+                startWall: third.startWall, durationMilliseconds: 100, score: 90, label: "door"))
+        try journal.flush()
+        let all = try journal.waiting(begun: [records[4].id, records[1].id], excluding: [records[1].id], limit: 10)
+        #expect(all.map(\.record.sequence) == [4, 3, 0, 2, 5] && all.map(\.hasEvent) == [false, true, false, false, false])
+        #expect(try journal.waiting(begun: [records[4].id], limit: 2).map(\.record.sequence) == [4, 3])
+        try journal.recordStatement([1], held: [third.stream: SequenceRanges([3, 4])], logSize: 8)
+        #expect(try journal.waiting(begun: [records[4].id], limit: 2).map(\.record.sequence) == [0, 1])
     }
 
     @Test("tells whoever listens that something was sealed, once for several")

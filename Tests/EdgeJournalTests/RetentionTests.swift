@@ -221,7 +221,7 @@ struct RetentionTests {
         #expect(try journal.segmentFile(record.id) == nil)
         try journal.flush()
         #expect(removals(try bench.followed(journal)).map(\.record.reason) == [.missing])
-        #expect(try journal.unsynced(limit: 10).isEmpty)
+        #expect(try journal.waiting(limit: 10).isEmpty)
     }
 
     @Test(arguments: [1 << 20, 64 << 20, 1 << 30, 1 << 37, 1 << 42])

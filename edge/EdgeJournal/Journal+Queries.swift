@@ -39,13 +39,6 @@ extension Journal {
             .compactMap { JournalRow($0) }
     }
 
-    /// Segments that the hub's latest statement does not cover, oldest entry first.
-    /// - Parameter after: goes on behind this segment; from the beginning when it is nil or unknown.
-    package func unsynced(after: SegmentID? = nil, limit: Int) throws -> [SegmentRecord] {
-        let start = try after.flatMap { segment in try ask { try $0.row(of: segment)?.index } }
-        return try records(at: try ask { try $0.unsynced(after: start, limit: limit) })
-    }
-
     /// A segment that waits for the hub.
     package struct Waiting: Hashable, Sendable {
         package var logIndex: UInt64
@@ -56,7 +49,7 @@ extension Journal {
 
     /// Segments that the hub's latest statement does not cover: those that are named first, then those with an event, then
     /// the rest, each oldest entry first.
-    package func waiting(begun: [SegmentID], excluding excluded: Set<SegmentID>, limit: Int) throws -> [Waiting] {
+    package func waiting(begun: [SegmentID] = [], excluding excluded: Set<SegmentID> = [], limit: Int) throws -> [Waiting] {
         let found = try ask { try $0.waiting(begun: begun, limit: limit) { !excluded.contains($0) } }
         return zip(found, try records(at: found.map(\.index))).map { Waiting(logIndex: $0.index, record: $1, hasEvent: $0.hasEvent) }
     }

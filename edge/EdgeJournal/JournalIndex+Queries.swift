@@ -112,16 +112,6 @@ extension JournalIndex {
         }
     }
 
-    /// Log indexes of segments that the statement does not cover, in the order of the log.
-    func unsynced(after index: UInt64?, limit: Int) throws -> [UInt64] {
-        try database.read { database in
-            try Int64.fetchAll(
-                database, sql: "SELECT idx FROM entries WHERE kind = 'segment' AND removal IS NULL AND held = 0 AND idx > ? ORDER BY idx LIMIT ?",
-                arguments: [index.map { Int64(clamping: $0) } ?? -1, max(0, limit)]
-            ).map { UInt64(clamping: $0) }
-        }
-    }
-
     /// Segments that the statement does not cover: first those that are named here, then those with an event, then the
     /// rest, each in the order of the log.
     /// - Parameter accepts: whether one is wanted; asked in this order, until enough are.

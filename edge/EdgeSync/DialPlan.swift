@@ -12,9 +12,9 @@ package struct DialPlan: Hashable, Sendable {
     package init() {}
 
     /// - Parameters:
-    ///   - failures: attempts in a row that brought no contact; 0 after one that did
+    ///   - failures: attempts in a row that brought no contact, or a refusal; 0 after one that did
     ///   - quietMilliseconds: since the last contact, or the start
-    ///   - attemptMilliseconds: how long the last attempt took
+    ///   - attemptMilliseconds: how long the last attempt took, with the contact that came of it
     package func pauseMilliseconds(
         failures: Int, quietMilliseconds: Int64, attemptMilliseconds: Int64, using generator: inout some RandomNumberGenerator
     ) -> Int64 {

@@ -5,8 +5,8 @@ import SyncProtocol
 final class LinkMeter: Sendable {
     private struct State {
         var meter: DeliveryMeter
-        /// Since when nothing is done but waiting for an answer.
-        var waitingSinceMilliseconds: Int64?
+        /// Since when an answer is due, or the last one came while another is.
+        var dueSinceMilliseconds: Int64?
         var note = ""
     }
     private let state: Mutex<State>
@@ -24,12 +24,11 @@ final class LinkMeter: Sendable {
     /// Why the connection was ended from here; empty when it was not.
     var note: String { state.withLock { $0.note } }
 
-    /// Nothing more is sent before an answer comes, or nothing is to be sent at all.
-    func waits(isAnswerDue: Bool) {
+    func answer(isDue: Bool) {
         let now = nowMilliseconds()
-        state.withLock { $0.waitingSinceMilliseconds = isAnswerDue ? $0.waitingSinceMilliseconds ?? now : nil }
+        state.withLock { $0.dueSinceMilliseconds = isDue ? $0.dueSinceMilliseconds ?? now : nil }
     }
-    func goesOn() { state.withLock { $0.waitingSinceMilliseconds = nil } }
+    func answered() { state.withLock { $0.dueSinceMilliseconds = nil } }
 
     func wrote(_ connection: HubConnection) async {
         let reading = await connection.reading()
@@ -48,7 +47,7 @@ final class LinkMeter: Sendable {
         guard let reading = await connection.reading() else { return 0 }
         let now = nowMilliseconds()
         return state.withLock {
-            $0.meter.read(reading, isAnswerDue: $0.waitingSinceMilliseconds != nil, nowMilliseconds: now)
+            $0.meter.read(reading, isAnswerDue: $0.dueSinceMilliseconds != nil, nowMilliseconds: now)
             return $0.meter.stalledMilliseconds
         }
     }
@@ -77,7 +76,7 @@ final class LinkMeter: Sendable {
                 return end(connection, "the hub did not answer within \(timeouts.answerSeconds) s")
             }
             // What the link takes away counts for the hub.
-            state.withLock { if $0.waitingSinceMilliseconds != nil { $0.waitingSinceMilliseconds = nowMilliseconds() } }
+            state.withLock { if $0.dueSinceMilliseconds != nil { $0.dueSinceMilliseconds = nowMilliseconds() } }
             if reachableSince == nil, await dial() { reachableSince = nowMilliseconds() }
             guard let since = reachableSince, nowMilliseconds() - since >= Int64(timeouts.reviveSeconds) * 1_000 else { continue }
             return end(connection, "the hub answers, but not on this connection; the address may have changed")
@@ -86,7 +85,7 @@ final class LinkMeter: Sendable {
 
     private func isOverdue(_ milliseconds: Int64) -> Bool {
         let now = nowMilliseconds()
-        return state.withLock { $0.waitingSinceMilliseconds.map { now - $0 >= milliseconds } ?? false }
+        return state.withLock { $0.dueSinceMilliseconds.map { now - $0 >= milliseconds } ?? false }
     }
 
     private func end(_ connection: HubConnection, _ note: String) {

@@ -35,7 +35,7 @@ struct SyncContact: Sendable {
         let signals = Signals()
         await meter.tune(connection)
         connection.onAnswer { signals.raise(.answer) }
-        if mode == .stay { connection.every(milliseconds: 1_000 * timeouts.heartbeatSeconds) { signals.raise(.heartbeat) } }
+        connection.every(milliseconds: 1_000 * timeouts.heartbeatSeconds) { signals.raise(.heartbeat) }
         let (ticks, tick) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         connection.every(milliseconds: 1_000 / LinkMeter.ticksPerSecond) { tick.yield() }
         var talk = Talk(contact: self, connection: connection, meter: meter)
@@ -55,13 +55,11 @@ struct SyncContact: Sendable {
                     }
                 }
                 machine.delivered(frames: meter.deliveredFrames)
-                if try await talk.step(&machine) {
-                    meter.goesOn()
-                    continue
-                }
+                let isMoving = try await talk.step(&machine)
+                meter.answer(isDue: machine.isAnswerDue)
+                if isMoving { continue }
                 if mode == .untilCaughtUp, machine.isSettled(logSize: try await source.logSize()) { return }
                 await connection.expectAnswer(machine.isAnswerDue)
-                meter.waits(isAnswerDue: machine.isAnswerDue)
                 await signals.next()
             }
         }
@@ -87,6 +85,7 @@ private struct Talk {
     /// Takes the answers that are here and does what comes next. False when there is nothing to do before something happens.
     mutating func step(_ machine: inout NodeSyncMachine) async throws -> Bool {
         while let answer = connection.takeAnswer() {
+            meter.answered()
             do {
                 try await take(answer, &machine)
             } catch SyncError.refused(let problem) {

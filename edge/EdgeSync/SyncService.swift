@@ -54,16 +54,16 @@ package final class SyncService: Sendable {
                 try await connect(.stay)
             } catch {
                 if Task.isCancelled { return }
-                // A contact that said hello was a success, whatever ended it.
-                failures = progressBox.value.contacts > contacts ? 0 : failures + 1
+                // A contact that said hello was a success, whatever ended it, but for the hub's own word.
+                let isRefused = if case SyncError.refused = error { true } else { false }
+                failures = progressBox.value.contacts > contacts && !isRefused ? 0 : failures + 1
                 let text = "\(error)"
                 progressBox.update { $0.lastError = text }
                 contact.logger.warning("contact ended", metadata: ["reason": "\(text)", "failures": "\(failures)"])
             }
             let now = contact.nowMilliseconds()
             if failures == 0 { lastContact = now }
-            let pause = plan.pauseMilliseconds(
-                failures: failures, quietMilliseconds: now - lastContact, attemptMilliseconds: failures == 0 ? plan.eagerMilliseconds : now - began, using: &generator)
+            let pause = plan.pauseMilliseconds(failures: failures, quietMilliseconds: now - lastContact, attemptMilliseconds: now - began, using: &generator)
             do { try await sleep(pause) } catch { return }
         }
     }

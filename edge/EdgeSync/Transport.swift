@@ -26,21 +26,20 @@ enum Transport {
     private static let keepInterval = NIOBSDSocket.Option(rawValue: 5)
     private static let keepCount = NIOBSDSocket.Option(rawValue: 6)
 
-    /// Asks for what suits a link that comes and goes. What the kernel refuses is left out.
-    /// - Returns: whether the connection outlives an outage: the kernel then knocks every second, however long it lasts.
-    static func prepare(_ channel: any Channel, _ timeouts: SyncTimeouts) async -> Bool {
+    /// Asks for what suits a link that comes and goes. What the kernel refuses is left out: where it cannot knock every second,
+    /// a silent connection ends after the stall time-out.
+    static func prepare(_ channel: any Channel, _ timeouts: SyncTimeouts) async {
         await set(channel, keepInterval, CInt(1))
         await set(channel, keepCount, CInt(timeouts.stallSeconds))
         let isPatient = await set(channel, longestRetransmission, CInt(1_000))
         await set(channel, userTimeout, CInt(1_000 * (isPatient ? timeouts.patienceSeconds : timeouts.stallSeconds)))
-        return isPatient
     }
 
-    /// Asks for BBR: five times CUBIC's rate at 600 ms and 1 % loss. Once connected, because a route may set another as it connects.
+    /// Asks for BBR: three to five times CUBIC's rate at 600 ms and 1 % loss. Once connected, because a route may set another as it connects.
     static func askForBBR(_ channel: any Channel) async { await set(channel, congestion, name("bbr")) }
 
     /// BBR stops almost all sending for a round trip and 200 ms in every 10 s, to see how long the round trip is without
-    /// queues (PROBE_RTT): 7 % of a satellite link. Begun anew it takes the kernel's own minimum of five minutes instead.
+    /// queues (PROBE_RTT): 0.8 s of 10 on a satellite link. Begun anew it takes the kernel's own minimum of five minutes instead.
     /// It then sends faster than it should for a while, which the pacing rate holds down.
     static func renewBBR(_ channel: any Channel) async {
         guard await congestionControl(channel) == "bbr" else { return }
