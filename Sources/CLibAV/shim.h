@@ -6,6 +6,7 @@
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 #include <libavutil/time.h>
+#include <libswscale/swscale.h>
 
 static inline int clibav_error_from_errno(int value) { return AVERROR(value); }
 

@@ -66,13 +66,17 @@ package struct RecoveredRecord: Hashable, Sendable, Codable {
 /// Content deleted at the node. As `released` the hub's current statement covered all of it; as `evicted` it did not,
 /// and what the hub does not hold is lost. Durable before the first file of it is unlinked.
 package struct RemovalRecord: Hashable, Sendable, Codable {
-    package enum Reason: String, Sendable, Codable {
+    package enum Reason: String, Sendable, OpenWord {
         /// Free space fell below the low watermark.
         case space
         /// Older than the configuration keeps footage.
         case age
+        /// Old enough to be reduced: a smaller copy stays, whose entry names what it was made of and its hash.
+        case reduced
         /// A sealed file that its entry names was not on the disk any more.
         case missing
+        /// A word of a later version.
+        case unrecognised
     }
     package var stream: StreamID
     package var sequences: SequenceRanges

@@ -13,6 +13,7 @@ package enum EntryBody: Hashable, Sendable {
     case evicted(RemovalRecord)
     case released(RemovalRecord)
     case imported(ImportRecord)
+    case power(PowerRecord)
     /// A kind of a later version: kept, counted and proven, but not understood.
     case other(kind: String)
 
@@ -29,6 +30,7 @@ package enum EntryBody: Hashable, Sendable {
         case .evicted: "evicted"
         case .released: "released"
         case .imported: "import"
+        case .power: "power"
         case .other(let kind): kind
         }
     }
@@ -75,6 +77,7 @@ package struct LogEntry: Hashable, Sendable {
         case .event(let record): record.isPlausible
         case .evicted(let record), .released(let record): record.isPlausible
         case .imported(let record): record.isPlausible
+        case .power(let record): record.isPlausible
         case .boot, .key, .config, .other: true
         }
     }
@@ -82,7 +85,7 @@ package struct LogEntry: Hashable, Sendable {
 
 extension LogEntry: Codable {
     private enum Key: String, CodingKey {
-        case kind, bootID, bootMilliseconds, wall, boot, key, config, segment, gap, recovered, clock, event, evicted, released
+        case kind, bootID, bootMilliseconds, wall, boot, key, config, segment, gap, recovered, clock, event, evicted, released, power
         case imported = "import"
     }
 
@@ -103,6 +106,7 @@ extension LogEntry: Codable {
         case "evicted": .evicted(try container.decode(RemovalRecord.self, forKey: .evicted))
         case "released": .released(try container.decode(RemovalRecord.self, forKey: .released))
         case "import": .imported(try container.decode(ImportRecord.self, forKey: .imported))
+        case "power": .power(try container.decode(PowerRecord.self, forKey: .power))
         case let kind: .other(kind: kind)
         }
     }
@@ -125,6 +129,7 @@ extension LogEntry: Codable {
         case .evicted(let record): try container.encode(record, forKey: .evicted)
         case .released(let record): try container.encode(record, forKey: .released)
         case .imported(let record): try container.encode(record, forKey: .imported)
+        case .power(let record): try container.encode(record, forKey: .power)
         case .other: break
         }
     }

@@ -26,7 +26,7 @@ package struct LumaGrid: Sendable, Hashable {
 /// What comes from a camera is decoded within this process; libavcodec is large, and nothing confines it here.
 package enum VideoDecoder {
     /// 16 Mpx: more than any camera of this field sends, and a bound for what a made-up header can have allocated.
-    private static let pixelsMax: Int64 = 16 << 20
+    static let pixelsMax: Int64 = 16 << 20
     /// Rows looked at in a block: its mean needs no more.
     private static let rowsPerBlock = 8
 

@@ -37,14 +37,27 @@ package struct Picture: ~Copyable {
     }
 }
 
-/// H.264 by libx264, without B-frames and without delay: what an ordinary camera sends, for the test camera.
+/// Video by one of FFmpeg's encoders, without B-frames. As it stands: H.264 by libx264 without delay, what an ordinary
+/// camera sends, for the test camera.
 package struct VideoEncoder: ~Copyable {
     package struct Settings: Sendable, Hashable {
         package var widthPixels: Int
         package var heightPixels: Int
         package var framesPerSecond: Int
         package var groupFrames: Int
+        /// 0 where an option sets the quality and the rate is what comes of it.
         package var bitsPerSecond: Int
+        package var encoder = "libx264"
+        /// The encoder's own options, in order.
+        package var options = [["preset", "ultrafast"], ["tune", "zerolatency"], ["x264-params", "scenecut=0"]]
+        /// One second at this rate unless it is given: what the rate is held over, and its peak.
+        package var bufferBits: Int?
+        package var peakBitsPerSecond: Int?
+        /// Of the presentation times; frames when it is nil.
+        package var timeBase: Rational?
+        package var threads = 1
+        /// What a player is told of the colours; nothing when it is nil.
+        package var colors: PictureColors?
 
         package init(widthPixels: Int, heightPixels: Int, framesPerSecond: Int, groupFrames: Int, bitsPerSecond: Int) {
             self.widthPixels = widthPixels
@@ -61,26 +74,36 @@ package struct VideoEncoder: ~Copyable {
 
     package init(_ settings: Settings) throws(LibAVError) {
         _ = LibraryLog.silenced
-        guard let codec = avcodec_find_encoder_by_name("libx264"), let context = avcodec_alloc_context3(codec) else {
-            throw LibAVError(code: clibav_error_encoder_not_found, operation: "find libx264")
+        guard let codec = avcodec_find_encoder_by_name(settings.encoder), let context = avcodec_alloc_context3(codec) else {
+            throw LibAVError(code: clibav_error_encoder_not_found, operation: "find the encoder \(settings.encoder)")
         }
         context.pointee.width = Int32(settings.widthPixels)
         context.pointee.height = Int32(settings.heightPixels)
         context.pointee.pix_fmt = AV_PIX_FMT_YUV420P
-        context.pointee.time_base = AVRational(num: 1, den: Int32(settings.framesPerSecond))
+        let timeBase = settings.timeBase ?? Rational(1, Int32(settings.framesPerSecond))
+        context.pointee.time_base = timeBase.native
         context.pointee.framerate = AVRational(num: Int32(settings.framesPerSecond), den: 1)
         context.pointee.gop_size = Int32(settings.groupFrames)
         context.pointee.keyint_min = Int32(settings.groupFrames)
         context.pointee.max_b_frames = 0
         context.pointee.bit_rate = Int64(settings.bitsPerSecond)
-        context.pointee.rc_max_rate = Int64(settings.bitsPerSecond)
-        context.pointee.rc_buffer_size = Int32(clamping: settings.bitsPerSecond)
-        context.pointee.thread_count = 1
-        for (name, value) in [("preset", "ultrafast"), ("tune", "zerolatency"), ("x264-params", "scenecut=0")] {
-            av_opt_set(context.pointee.priv_data, name, value, 0)
+        context.pointee.rc_max_rate = Int64(settings.peakBitsPerSecond ?? settings.bitsPerSecond)
+        context.pointee.rc_buffer_size = Int32(clamping: settings.bufferBits ?? settings.bitsPerSecond)
+        context.pointee.thread_count = Int32(clamping: settings.threads)
+        // Parameter sets apart from the pictures, as MP4 has them, where the caller's time base says that it writes one.
+        if settings.timeBase != nil { context.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER }
+        if let colors = settings.colors {
+            context.pointee.color_primaries = AVColorPrimaries(rawValue: colors.primaries)
+            context.pointee.color_trc = AVColorTransferCharacteristic(rawValue: colors.transfer)
+            context.pointee.colorspace = AVColorSpace(rawValue: colors.matrix)
+            context.pointee.color_range = AVCOL_RANGE_MPEG
         }
         do throws(LibAVError) {
-            try checked(avcodec_open2(context, codec, nil), "open libx264")
+            // An option that the encoder lacks must not be said of the stream.
+            for option in settings.options where option.count == 2 {
+                try checked(av_opt_set(context, option[0], option[1], AV_OPT_SEARCH_CHILDREN), "set \(option[0]) of the encoder \(settings.encoder)")
+            }
+            try checked(avcodec_open2(context, codec, nil), "open the encoder \(settings.encoder)")
             parameters = try CodecParameters(encoder: context)
         } catch {
             var pointer: UnsafeMutablePointer<AVCodecContext>? = context
@@ -88,7 +111,7 @@ package struct VideoEncoder: ~Copyable {
             throw error
         }
         self.context = context
-        timeBase = Rational(1, Int32(settings.framesPerSecond))
+        self.timeBase = timeBase
     }
 
     deinit {
@@ -96,11 +119,14 @@ package struct VideoEncoder: ~Copyable {
         avcodec_free_context(&pointer)
     }
 
-    /// Presentation time in frames.
+    /// - Parameter presentationTime: in `timeBase`.
     package mutating func send(_ picture: borrowing Picture, presentationTime: Int64) throws(LibAVError) -> TransferOutcome {
         picture.native.pointee.pts = presentationTime
         return try outcome(avcodec_send_frame(context, picture.native))
     }
+
+    /// No picture follows: what the encoder still holds comes out.
+    package mutating func finish() throws(LibAVError) { _ = try outcome(avcodec_send_frame(context, nil)) }
 
     package mutating func receive(into packet: borrowing Packet) throws(LibAVError) -> TransferOutcome {
         try outcome(avcodec_receive_packet(context, packet.native))
@@ -111,7 +137,7 @@ package struct VideoEncoder: ~Copyable {
         case clibav_error_end_of_file: return .ended
         case LibAVError.tryAgain: return .wouldBlock
         default:
-            try checked(code, "encode H.264")
+            try checked(code, "encode video")
             return .done
         }
     }

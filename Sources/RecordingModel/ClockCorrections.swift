@@ -1,7 +1,7 @@
 /// What a `clock` entry says: a boot's clock and the wall clock, read together. It re-dates everything of that boot;
 /// nothing that was written is changed.
 package struct ClockRecord: Hashable, Sendable, Codable {
-    package enum Reason: String, Sendable, Codable {
+    package enum Reason: String, Sendable, OpenWord {
         /// The wall clock became known, or known better.
         case fix
         /// The wall clock was set to another time.
@@ -10,6 +10,8 @@ package struct ClockRecord: Hashable, Sendable, Codable {
         case drift
         /// An earlier boot whose clock was wrong, placed by a later one.
         case earlierBoot = "earlier-boot"
+        /// A word of a later version.
+        case unrecognised
     }
     /// The boot that is re-dated; not always the one that writes the entry.
     package var bootID: String

@@ -1,6 +1,8 @@
 /// Where a wall-clock time came from, in rising order of trust.
-package enum ClockSource: String, Sendable, Codable, CaseIterable {
+package enum ClockSource: String, Sendable, OpenWord, CaseIterable {
     case none, rtc, hub, ntp, gps
+    /// A source of a later version: not trusted.
+    package static var unrecognised: Self { .none }
 }
 
 /// An estimate of the wall clock: milliseconds since 1970-01-01 UTC, how it is known, and how far off it may be.

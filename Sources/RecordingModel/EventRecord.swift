@@ -1,6 +1,6 @@
 /// Something happened in front of a camera, or somebody said so.
 package struct EventRecord: Hashable, Sendable, Codable {
-    package enum Source: String, Sendable, Codable, CaseIterable { case motion, onvif, webhook, manual }
+    package enum Source: String, Sendable, OpenWord, CaseIterable { case motion, onvif, webhook, manual, unrecognised }
     package var camera: CameraID
     package var source: Source
     package var bootID: String

@@ -2,7 +2,9 @@
 /// picture, so that a `clock` entry can re-date them like those of any boot.
 package struct ImportRecord: Hashable, Sendable, Codable {
     /// Where the file's time came from, in rising order of trust.
-    package enum TimeSource: String, Sendable, Codable, CaseIterable {
+    package enum TimeSource: String, Sendable, OpenWord, CaseIterable {
+        /// Where a later version had it from: not trusted.
+        package static var unrecognised: Self { .none }
         case none
         case fileModified = "file-modified"
         case fileName = "file-name"

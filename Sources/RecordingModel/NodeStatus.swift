@@ -21,8 +21,12 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     package var cameras: [CameraHealth]
     /// When the node means to call again; nil when it stays in contact.
     package var nextContactUnixMilliseconds: Int64?
+    /// Not with every hello; the hub remembers the last.
+    package var sync: SyncReport?
+    /// Nil for a node that does not live on a battery.
+    package var power: PowerReport?
 
-    package init(software: String, site: String? = nil, bootID: String, uptimeMilliseconds: Int64, clock: WallEstimate, disk: Disk?, cameras: [CameraHealth], nextContactUnixMilliseconds: Int64? = nil) {
+    package init(software: String, site: String? = nil, bootID: String, uptimeMilliseconds: Int64, clock: WallEstimate, disk: Disk?, cameras: [CameraHealth], nextContactUnixMilliseconds: Int64? = nil, sync: SyncReport? = nil, power: PowerReport? = nil) {
         self.software = software
         self.site = site
         self.bootID = bootID
@@ -31,6 +35,8 @@ package struct NodeStatus: Hashable, Sendable, Codable {
         self.disk = disk
         self.cameras = cameras
         self.nextContactUnixMilliseconds = nextContactUnixMilliseconds
+        self.sync = sync
+        self.power = power
     }
 }
 

@@ -26,7 +26,7 @@ extension SegmentRecord {
             && (0...Plausibility.segmentBytesMax).contains(bytes) && (0...bytes).contains(initBytes)
             && sequence <= Plausibility.sequenceMax && run <= Plausibility.sequenceMax
             && [fragmentCount, widthPixels, heightPixels, frames, drops].allSatisfy { Plausibility.isCount($0) }
-            && [bootID, codecs, configVersion].allSatisfy(Plausibility.isText)
+            && [bootID, codecs, configVersion].allSatisfy(Plausibility.isText) && made?.isPlausible ?? true && encodedSound?.isPlausible ?? true
     }
 }
 
@@ -62,7 +62,7 @@ extension NodeStatus {
         clock.isPlausible && Plausibility.isCount(uptimeMilliseconds) && cameras.count <= Plausibility.camerasMax
             && [software, site ?? "", bootID].allSatisfy(Plausibility.isText)
             && (disk.map { Plausibility.isCount($0.totalBytes) && Plausibility.isCount($0.availableBytes) && Plausibility.isText($0.problem ?? "") } ?? true)
-            && (nextContactUnixMilliseconds.map(Plausibility.isCount) ?? true)
+            && (nextContactUnixMilliseconds.map(Plausibility.isCount) ?? true) && (sync?.isPlausible ?? true) && (power?.isPlausible ?? true)
             && cameras.allSatisfy { Plausibility.isCount($0.sinceBootMilliseconds) && Plausibility.isText($0.lastError ?? "") }
     }
 }

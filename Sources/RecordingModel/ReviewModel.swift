@@ -99,6 +99,19 @@ package struct TimelineImport: Hashable, Sendable, Codable {
     }
 }
 
+/// A change of a node's power state, at the time that all clock entries give it.
+package struct PowerChange: Hashable, Sendable, Codable {
+    package var unixMilliseconds: Int64
+    package var record: PowerRecord
+    package init(unixMilliseconds: Int64, record: PowerRecord) {
+        self.unixMilliseconds = unixMilliseconds
+        self.record = record
+    }
+
+    /// `S1 Full to S2 Reduced: 54 % battery; battery 54 % (shunt), 12.4 V; dark until …`
+    package func words(_ time: (_ unixMilliseconds: Int64) -> String) -> String { record.words(time) }
+}
+
 /// `GET /api/v1/nodes`
 package struct NodeList: Hashable, Sendable, Codable {
     package var asOfUnixMilliseconds: Int64
@@ -122,10 +135,12 @@ package struct CameraTimeline: Hashable, Sendable, Codable {
     /// At most `listMax` each, in order.
     package var events: [TimelineEvent]
     package var imports: [TimelineImport]
+    /// Of the node, as many; nil from a hub of an earlier version.
+    package var powers: [PowerChange]?
     package static let listMax = 1_000
     package init(
         asOfUnixMilliseconds: Int64, node: NodeID, camera: CameraID, startUnixMilliseconds: Int64, endUnixMilliseconds: Int64, spans: [TimelineSpan],
-        segments: [PlayableSegment], events: [TimelineEvent] = [], imports: [TimelineImport] = []
+        segments: [PlayableSegment], events: [TimelineEvent] = [], imports: [TimelineImport] = [], powers: [PowerChange]? = nil
     ) {
         self.asOfUnixMilliseconds = asOfUnixMilliseconds
         self.node = node
@@ -136,5 +151,6 @@ package struct CameraTimeline: Hashable, Sendable, Codable {
         self.segments = segments
         self.events = events
         self.imports = imports
+        self.powers = powers
     }
 }

@@ -1,5 +1,5 @@
 /// Why a segment ended where it did.
-package enum SegmentEnd: String, Sendable, Codable {
+package enum SegmentEnd: String, Sendable, OpenWord {
     /// The configured length was reached and a key frame came.
     case length
     case stopped
@@ -14,6 +14,10 @@ package enum SegmentEnd: String, Sendable, Codable {
     case eventOver = "event-over"
     /// The imported file ended here.
     case imported
+    /// Energy allowed no more, or something else.
+    case power
+    /// A word of a later version.
+    case unrecognised
 }
 
 /// What a `segment` entry says of one sealed file: everything that a reader needs to place, check and play it.
@@ -47,12 +51,19 @@ package struct SegmentRecord: Hashable, Sendable, Codable {
     package var drops: Int
     package var end: SegmentEnd
     package var configVersion: String
+    /// To save energy only key frames were recorded, each shown until the next; absent otherwise.
+    package var isKeyFramesOnly: Bool?
+    /// Nil for what a camera sent, as it came; versions before it pass over it.
+    package var made: MadeRecord?
+    /// Nil where the sound is the camera's own, or there is none.
+    package var encodedSound: EncodedSound?
 
     package init(
         stream: StreamID, sequence: UInt64, run: UInt64, bootID: String, startBootMilliseconds: Int64, endBootMilliseconds: Int64,
         startWall: WallEstimate, bytes: Int64, sha256: ContentHash, fragmentRoot: ContentHash, fragmentCount: Int, initBytes: Int64,
         initSHA256: ContentHash, codecs: String, widthPixels: Int, heightPixels: Int, mediaStartTicks90k: Int64,
-        mediaDurationTicks90k: Int64, frames: Int, drops: Int, end: SegmentEnd, configVersion: String
+        mediaDurationTicks90k: Int64, frames: Int, drops: Int, end: SegmentEnd, configVersion: String, isKeyFramesOnly: Bool? = nil, made: MadeRecord? = nil,
+        encodedSound: EncodedSound? = nil
     ) {
         self.stream = stream
         self.sequence = sequence
@@ -76,6 +87,9 @@ package struct SegmentRecord: Hashable, Sendable, Codable {
         self.drops = drops
         self.end = end
         self.configVersion = configVersion
+        self.isKeyFramesOnly = isKeyFramesOnly
+        self.made = made
+        self.encodedSound = encodedSound
     }
 
     package var id: SegmentID { SegmentID(stream: stream, sequence: sequence) }
@@ -85,7 +99,7 @@ package struct SegmentRecord: Hashable, Sendable, Codable {
 }
 
 /// Why a time was not recorded.
-package enum GapCause: String, Sendable, Codable {
+package enum GapCause: String, Sendable, OpenWord {
     /// The recorder started and was waiting for the camera's first key frame.
     case starting
     case cameraUnreachable = "camera-unreachable"
@@ -106,7 +120,11 @@ package enum GapCause: String, Sendable, Codable {
     case schedule
     /// The camera records events only, and there was none.
     case noEvent = "no-event"
+    /// The node saves energy; the detail says which state it is in, and why.
+    case power
     case overload
+    /// A word of a later version.
+    case unrecognised
 }
 
 /// What a `gap` entry says: a span of a stream that has no footage, and why.

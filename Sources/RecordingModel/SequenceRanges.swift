@@ -52,6 +52,12 @@ package struct SequenceRanges: Hashable, Sendable {
         return result
     }
 
+    package func upTo(_ last: UInt64) -> SequenceRanges {
+        var result = self
+        if last < .max { result.remove(last + 1 ... .max) }
+        return result
+    }
+
     package func union(_ other: SequenceRanges) -> SequenceRanges {
         var result = self
         for range in other.ranges { result.insert(range) }

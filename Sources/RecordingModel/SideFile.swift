@@ -13,10 +13,15 @@ package struct SideHeader: Codable, Sendable, Hashable {
     package var heightPixels: Int
     package var mediaStartTicks90k: Int64
     package var configVersion: String
+    /// As in `SegmentRecord`.
+    package var isKeyFramesOnly: Bool?
+    package var made: MadeRecord?
+    package var encodedSound: EncodedSound?
 
     package init(
         run: UInt64, bootID: String, startBootMilliseconds: Int64, startWall: WallEstimate, initBytes: Int64, initSHA256: ContentHash,
-        codecs: String, widthPixels: Int, heightPixels: Int, mediaStartTicks90k: Int64, configVersion: String
+        codecs: String, widthPixels: Int, heightPixels: Int, mediaStartTicks90k: Int64, configVersion: String, isKeyFramesOnly: Bool? = nil, made: MadeRecord? = nil,
+        encodedSound: EncodedSound? = nil
     ) {
         self.run = run
         self.bootID = bootID
@@ -29,6 +34,9 @@ package struct SideHeader: Codable, Sendable, Hashable {
         self.heightPixels = heightPixels
         self.mediaStartTicks90k = mediaStartTicks90k
         self.configVersion = configVersion
+        self.isKeyFramesOnly = isKeyFramesOnly
+        self.made = made
+        self.encodedSound = encodedSound
     }
 }
 

@@ -11,6 +11,14 @@ package enum SpanState: String, Sendable, Codable, CaseIterable {
     case unknown
 }
 
+/// What the hub has in the place of footage that it lacks.
+package enum StandIn: String, Sendable, Codable, CaseIterable {
+    /// A small picture that moves.
+    case proxy
+    /// Still pictures, seconds apart.
+    case thumbnails
+}
+
 package struct TimelineSpan: Hashable, Sendable, Codable {
     package var startUnixMilliseconds: Int64
     package var endUnixMilliseconds: Int64
@@ -20,10 +28,12 @@ package struct TimelineSpan: Hashable, Sendable, Codable {
     package var detail: String?
     /// A `clock` entry moved it from where the node first thought it was; absent otherwise.
     package var isTimeCorrected: Bool?
+    /// For recorded time that is not on the hub: what it has instead; nil where that is nothing.
+    package var standIn: StandIn?
 
     package init(
         startUnixMilliseconds: Int64, endUnixMilliseconds: Int64, state: SpanState, cause: GapCause? = nil, detail: String? = nil,
-        isTimeCorrected: Bool? = nil
+        isTimeCorrected: Bool? = nil, standIn: StandIn? = nil
     ) {
         self.startUnixMilliseconds = startUnixMilliseconds
         self.endUnixMilliseconds = endUnixMilliseconds
@@ -31,8 +41,11 @@ package struct TimelineSpan: Hashable, Sendable, Codable {
         self.cause = cause
         self.detail = detail
         self.isTimeCorrected = isTimeCorrected
+        self.standIn = standIn
     }
 
+    /// Whether the hub can show anything of it.
+    package var isPlayable: Bool { state == .onHub || standIn != nil }
     package var durationMilliseconds: Int64 { endUnixMilliseconds - startUnixMilliseconds }
 }
 
@@ -75,7 +88,7 @@ package enum Timeline {
             piece.endUnixMilliseconds = high
             if piece.state == .unknown, high - low <= toleranceMilliseconds, high < end, let last = result.indices.last {
                 result[last].endUnixMilliseconds = high
-            } else if let last = result.last, last.state == piece.state, last.cause == piece.cause, last.isTimeCorrected == piece.isTimeCorrected {
+            } else if let last = result.last, last.state == piece.state, last.cause == piece.cause, last.isTimeCorrected == piece.isTimeCorrected, last.standIn == piece.standIn {
                 result[result.count - 1].endUnixMilliseconds = high
             } else {
                 result.append(piece)
@@ -87,5 +100,12 @@ package enum Timeline {
     /// Milliseconds per state.
     package static func totals(_ spans: [TimelineSpan]) -> [SpanState: Int64] {
         spans.reduce(into: [:]) { $0[$1.state, default: 0] += $1.durationMilliseconds }
+    }
+
+    /// Milliseconds of which the hub has something else.
+    package static func standIns(_ spans: [TimelineSpan]) -> [StandIn: Int64] {
+        spans.reduce(into: [:]) { sums, span in
+            if let standIn = span.standIn { sums[standIn, default: 0] += span.durationMilliseconds }
+        }
     }
 }

@@ -15,14 +15,14 @@ package final class DirectoryLock: Sendable {
     package init(_ path: FilePath, heldSentence: String) throws {
         descriptor = open(path.string, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw StorageError(operation: "open", path: path, errno: Errno(rawValue: errno)) }
+        // Where this throws, deinit closes.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let reason = errno
-            close(descriptor)
             throw reason == EWOULDBLOCK ? DirectoryIsLocked(description: heldSentence) : StorageError(operation: "lock", path: path, errno: Errno(rawValue: reason))
         }
     }
 
-    deinit { close(descriptor) }
+    deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// Whether some process holds the lock at this path.
     package static func isHeld(_ path: FilePath) -> Bool {

@@ -1,3 +1,4 @@
+import CSyncFS
 import SystemPackage
 
 #if canImport(Glibc)
@@ -55,7 +56,7 @@ package struct RealStorage: StorageIO {
         if fsync(descriptor) != 0 { throw failure("sync directory", path) }
     }
 
-    private func openDirectory(_ path: FilePath) throws -> Int32 {
+    fileprivate func openDirectory(_ path: FilePath) throws -> Int32 {
         let (directory, name) = place(path)
         let descriptor = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure("open directory", path) }
@@ -123,6 +124,29 @@ package struct RealStorage: StorageIO {
         if result != 0 { throw failure("statvfs", path) }
         let block = Int64(information.f_frsize)
         return DiskSpace(totalBytes: Int64(information.f_blocks) * block, availableBytes: Int64(information.f_bavail) * block)
+    }
+}
+
+extension RealStorage {
+    package func fileSystem(of path: FilePath) throws -> (any FileSystemSync)? {
+        MountedFileSystem(path, try openDirectory(path))
+    }
+}
+
+/// The one owner of a folder's descriptor, through which its file system is synced.
+private final class MountedFileSystem: FileSystemSync {
+    private let path: FilePath
+    private let descriptor: Int32
+
+    init(_ path: FilePath, _ descriptor: Int32) {
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+
+    func syncAll() throws {
+        if syncfs(descriptor) != 0 { throw failure("sync file system", path) }
     }
 }
 

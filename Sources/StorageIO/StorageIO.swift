@@ -25,12 +25,23 @@ package protocol StorageIO: Sendable {
     /// Throws when the folder that this storage was opened for is not where its path leads any more: a disk was
     /// unmounted or exchanged.
     func verifyInPlace() throws
+    /// The file system that holds this folder, to make durable as a whole; nil where that cannot be had. It is opened
+    /// before the first write, because a failed write-back is told only to who was there when it failed.
+    func fileSystem(of path: FilePath) throws -> (any FileSystemSync)?
+}
+
+/// A file system whose every write, rename and creation can be made durable in one go: for hundreds of small files a
+/// tenth of the time that syncing each takes.
+package protocol FileSystemSync: AnyObject, Sendable {
+    /// A failure may be another file's: ask each file then. It is told once.
+    func syncAll() throws
 }
 
 extension StorageIO {
     package func allocate(_ path: FilePath, bytes: Int64) throws {}
     package func removeDirectory(_ path: FilePath) throws {}
     package func verifyInPlace() throws {}
+    package func fileSystem(of path: FilePath) throws -> (any FileSystemSync)? { nil }
 }
 
 package struct DiskSpace: Sendable, Hashable {

@@ -1,4 +1,6 @@
-/// CRC-32C (Castagnoli, RFC 3720 appendix B.4), eight bytes a step by table.
+import CCRC32C
+
+/// CRC-32C (Castagnoli, RFC 3720 appendix B.4): by the processor where it can, else eight bytes a step by table.
 package enum CRC32C {
     private static let tables: [[UInt32]] = {
         var first = [UInt32](repeating: 0, count: 256)
@@ -15,7 +17,13 @@ package enum CRC32C {
     }()
     private static let flat: [UInt32] = tables.flatMap { $0 }
 
+    private static let isInProcessor = fieldpost_has_crc32c() != 0
+
     package static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        isInProcessor ? ~fieldpost_crc32c(~0, bytes.baseAddress, bytes.count) : checksumByTable(bytes)
+    }
+
+    static func checksumByTable(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         flat.withUnsafeBufferPointer { table in
             var crc: UInt32 = ~0
             var position = 0

@@ -13,7 +13,10 @@ package struct TransportReading: Hashable, Sendable {
     package var deliveryRate: UInt64
     /// The rate was bounded by what there was to send, not by the link.
     package var isRateOfApplication: Bool
-    package init(acknowledgedBytes: UInt64, outstandingBytes: UInt64, roundTripMicroseconds: UInt32, leastRoundTripMicroseconds: UInt32, silenceMilliseconds: UInt32, deliveryRate: UInt64, isRateOfApplication: Bool) {
+    /// Bytes of the stream that were sent, again too, and that came.
+    package var carriedBytes: UInt64 = 0
+    package init(acknowledgedBytes: UInt64, outstandingBytes: UInt64, roundTripMicroseconds: UInt32, leastRoundTripMicroseconds: UInt32, silenceMilliseconds: UInt32, deliveryRate: UInt64, isRateOfApplication: Bool, carriedBytes: UInt64 = 0) {
+        self.carriedBytes = carriedBytes
         self.acknowledgedBytes = acknowledgedBytes
         self.outstandingBytes = outstandingBytes
         self.roundTripMicroseconds = roundTripMicroseconds
@@ -56,6 +59,17 @@ package struct DeliveryMeter: Sendable {
     /// The link, and not what there was to send, has bounded the rate at least once.
     private var isMeasured: Bool
     package private(set) var roundTripMilliseconds: Int64 = 0
+    private var outstandingBytes: Int64 = 0
+    private var acknowledgedBytes: Int64 = 0
+    /// Whether footage may follow: two seconds of a slow link are under way at most, three of another, so that what is urgent
+    /// arrives soon. What waits for a packet that was lost waits at the other side, where no sender can overtake it.
+    package var hasRoom: Bool {
+        let isSlow = bytesPerSecond < Self.slowBytesPerSecond
+        let known = isSlow ? max(6_000, 2 * bytesPerSecond) : 3 * bytesPerSecond
+        return outstandingBytes < (bytesPerSecond == 0 || !isSteady ? max(64_000, known) : known)
+    }
+    private static let slowBytesPerSecond: Int64 = 16_000
+    private static let tellingBytes: Int64 = 6_000
 
     /// - Parameter bytesPerSecond: what the last connection found; 0 when there was none.
     package init(bytesPerSecond: Int64 = 0) {
@@ -77,9 +91,12 @@ package struct DeliveryMeter: Sendable {
             marks.removeFirst()
         }
         roundTripMilliseconds = Int64(reading.roundTripMicroseconds) / 1_000
+        outstandingBytes = Int64(clamping: reading.outstandingBytes)
+        acknowledgedBytes = Int64(clamping: reading.acknowledgedBytes)
         measureStall(reading, isAnswerDue, now)
         let paced = pacingRate
         measureQueue(reading, now)
+        isSteady = outageMilliseconds.map { now - $0 >= Self.steadyMilliseconds } ?? true
         if reading.deliveryRate > 0 { learn(Int64(clamping: reading.deliveryRate), of: paced, isOfApplication: reading.isRateOfApplication, now) }
         isGrowing = grownMilliseconds.map { now - $0 <= 3 * roundTripMilliseconds + 500 } ?? (bytesPerSecond == 0)
     }
@@ -99,28 +116,38 @@ package struct DeliveryMeter: Sendable {
     /// Whether the link was away a moment ago, or is: what TCP remembers of it is of more use than what it measures.
     package func isAfterOutage(_ now: Int64) -> Bool { outageMilliseconds.map { now - $0 < Self.recoveryMilliseconds } ?? false }
     private static let recoveryMilliseconds: Int64 = 5_000
+    /// The link has not been away for a while: what is under way is not what waited for it.
+    private var isSteady = true
+    private static let steadyMilliseconds: Int64 = 90_000
 
     private mutating func measureQueue(_ reading: TransportReading, _ now: Int64) {
-        // A slow link needs long for a packet itself: 1,500 bytes are 300 ms at 40 kbit/s.
+        // A slow link needs long for a packet itself: 1,500 bytes are 300 ms at 40 kbit/s, and the shortest was a small one.
         let packetMicroseconds = bytesPerSecond > 0 ? 1_500 * 1_000_000 / bytesPerSecond : 0
         let waits = Int64(reading.roundTripMicroseconds) - Int64(reading.leastRoundTripMicroseconds)
         let least = Int64(reading.leastRoundTripMicroseconds)
-        queue = waits <= least / 7 + 5_000 + 3 * packetMicroseconds ? .empty : waits <= least / 3 + 10_000 + 6 * packetMicroseconds ? .short : .long
+        queue = waits <= least / 7 + 5_000 + 3 * packetMicroseconds / 2 ? .empty : waits <= least / 3 + 10_000 + 5 * packetMicroseconds / 2 ? .short : .long
         // What waited for the link to come back says nothing of its queue.
         if isAfterOutage(now) { queue = .empty }
     }
 
     private mutating func learn(_ rate: Int64, of paced: Int64, isOfApplication: Bool, _ now: Int64) {
-        // Round trips that only vary are no queue: there less arrives than was sent.
-        isBound = !isOfApplication && queue != .empty && rate < paced - paced / 7
+        // With a second of the link under way it is the link that bounds, also where footage is held back (`hasRoom`) and the
+        // kernel calls that the application. Round trips that only vary are no queue: there less arrives than was sent.
+        let isBusy = !isOfApplication || outstandingBytes > bytesPerSecond
+        isBound = isBusy && queue != .empty && rate < paced - paced / 7
         if rate > bytesPerSecond {
             if rate > bytesPerSecond + bytesPerSecond / 20 { grownMilliseconds = now }
-            bytesPerSecond = rate
+            // A packet more or less in a round trip is a quarter of a slow link's rate.
+            bytesPerSecond = isMeasured && bytesPerSecond < Self.slowBytesPerSecond ? bytesPerSecond + max(1, (rate - bytesPerSecond) / 4) : rate
         } else if isBound {
             // Slowly down: a sample after a loss is low.
             bytesPerSecond += (rate - bytesPerSecond) / 8
         }
-        if isBound { isMeasured = true }
+        // More than a handshake has crossed, there was more to send, and half of what left came: no queue need show.
+        let isOverfed = isBusy && acknowledgedBytes >= Self.tellingBytes && rate < paced / 2
+        if isBound || isOverfed { isMeasured = true }
+        // The round trips of a slow link show a queue late: a second of it is a few packets.
+        if isOverfed, bytesPerSecond < Self.slowBytesPerSecond { grownMilliseconds = nil }
     }
 
     /// Bytes a second that may leave at most: twice what is known as long as that finds more, an eighth more to try again

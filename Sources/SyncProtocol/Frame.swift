@@ -31,6 +31,7 @@ package enum FrameCoding {
     /// Largest payload with its kind; the largest entry batch is below it.
     package static let payloadByteLimit = 4 << 20
     package static let overheadBytes = 9
+    static let dataKind: UInt8 = 2
 
     package static func encode(_ frame: Frame) -> [UInt8] {
         var body: [UInt8] = []
@@ -41,7 +42,7 @@ package enum FrameCoding {
             body += batch
         case .data(let segment, let offset, let bytes):
             body.reserveCapacity(bytes.count + 64)
-            body.append(2)
+            body.append(dataKind)
             append(segment, to: &body)
             append(UInt64(bitPattern: offset), to: &body)
             body += bytes
@@ -51,6 +52,11 @@ package enum FrameCoding {
             append(UInt64(bitPattern: length), to: &body)
             body += sha256.bytes
         }
+        return wrap(body)
+    }
+
+    /// Length before, checksum behind.
+    static func wrap(_ body: [UInt8]) -> [UInt8] {
         var wire: [UInt8] = []
         wire.reserveCapacity(body.count + 8)
         append(UInt32(body.count), to: &wire)
@@ -66,7 +72,7 @@ package enum FrameCoding {
         switch kind {
         case 1:
             return .entries(Array(body.dropFirst()))
-        case 2:
+        case dataKind:
             guard let segment = reader.segment(), let offset = reader.integer(8), offset <= UInt64(Int64.max) else { throw .malformed }
             return .data(segment: segment, offset: Int64(offset), bytes: Array(reader.rest))
         case 3:
@@ -86,7 +92,7 @@ package enum FrameCoding {
         append(segment.sequence, to: &body)
     }
 
-    private static func append(_ value: some FixedWidthInteger, to bytes: inout [UInt8]) {
+    static func append(_ value: some FixedWidthInteger, to bytes: inout [UInt8]) {
         withUnsafeBytes(of: value.bigEndian) { bytes += Array($0) }
     }
 }

@@ -63,6 +63,12 @@ package struct SignedStatement: Hashable, Sendable, Codable {
         signature = Data(try signer.sign(Self.prefix + bytes))
     }
 
+    /// As it came: nothing is believed before `verified`.
+    init(bytes: Data, signature: Data) {
+        self.bytes = bytes
+        self.signature = signature
+    }
+
     /// The statement, if this hub key signed it; nil otherwise.
     package func verified(by key: NoteKey) -> HoldingsStatement? {
         guard key.isValid(signature, for: Self.prefix + Array(bytes)) else { return nil }

@@ -40,7 +40,12 @@ package struct HubPushMachine: Sendable {
     /// Refusals listed in an answer at most; the rest is counted by the partial offsets.
     package static let refusalLimit = 256
 
-    package init(verifier: LogVerifier) { self.verifier = verifier }
+    private let dictionaries: SharedDictionaries
+
+    package init(verifier: LogVerifier, dictionaries: SharedDictionaries = .shipped) {
+        self.verifier = verifier
+        self.dictionaries = dictionaries
+    }
 
     package mutating func receive(_ frame: Frame, state: (SegmentID) throws -> SegmentState?) throws -> Action {
         defer { frames += 1 }
@@ -70,7 +75,10 @@ package struct HubPushMachine: Sendable {
 
     private mutating func receiveEntries(_ bytes: [UInt8]) -> Action {
         // Decoding bounds start and count, so that their sum cannot overflow.
-        guard var batch = EntryBatch(decoding: bytes) else {
+        if let id = dictionaries.missing(for: bytes) {
+            return .stop(.unknownDictionary(id))
+        }
+        guard var batch = EntryBatch(decoding: bytes, knowing: dictionaries) else {
             return .stop(Problem(status: 400, title: "The entry batch cannot be read.", field: "entries"))
         }
         // A batch that was sent before, or overlaps what is known, is taken from where it becomes new.

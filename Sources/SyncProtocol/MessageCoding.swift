@@ -14,21 +14,29 @@ package enum MessageCoding {
         return Array(try encoder.encode(message))
     }
 
-    package static func encode(_ message: some Encodable) throws -> [UInt8] {
-        try compress(json(message))
+    /// - Parameter dictionary: one that the other side is known to have.
+    package static func encode(_ message: some Encodable, with dictionary: ZstdDictionary? = nil) throws -> [UInt8] {
+        try compress(json(message), with: dictionary)
     }
 
-    package static func decode<Message: Decodable>(_ type: Message.Type, from bytes: [UInt8]) throws -> Message {
-        try JSONDecoder().decode(type, from: Data(decompress(bytes, limitBytes: plainByteLimit)))
+    package static func decode<Message: Decodable>(_ type: Message.Type, from bytes: [UInt8], knowing dictionaries: SharedDictionaries = .shipped) throws -> Message {
+        try decode(type, json: decompress(bytes, limitBytes: plainByteLimit, knowing: dictionaries))
     }
 
-    static func compress(_ plain: [UInt8]) throws -> [UInt8] {
-        var compressor = try ZstdCompressor()
+    package static func decode<Message: Decodable>(_ type: Message.Type, json: [UInt8]) throws -> Message {
+        try JSONDecoder().decode(type, from: Data(json))
+    }
+
+    static func compress(_ plain: [UInt8], with dictionary: ZstdDictionary? = nil) throws -> [UInt8] {
+        var compressor = if let dictionary { try ZstdCompressor(dictionary) } else { try ZstdCompressor() }
         return try compressor.compress(plain)
     }
 
-    static func decompress(_ bytes: [UInt8], limitBytes: Int) throws -> [UInt8] {
-        var decompressor = try ZstdDecompressor()
+    /// - Throws: `SyncFault.unknownDictionary` for a frame that needs one that is not among these.
+    static func decompress(_ bytes: [UInt8], limitBytes: Int, knowing dictionaries: SharedDictionaries = .shipped) throws -> [UInt8] {
+        if let id = dictionaries.missing(for: bytes) { throw SyncFault.unknownDictionary(id) }
+        let dictionary = try ZstdDictionary.id(neededBy: bytes).flatMap { dictionaries[$0] }
+        var decompressor = if let dictionary { try ZstdDecompressor(dictionary) } else { try ZstdDecompressor() }
         // No limit on the ratio: gaps of one dead camera compress beyond 50 to 1, and the size is bounded anyway.
         return try decompressor.decompress(bytes, limitBytes: limitBytes, ratioLimit: nil)
     }
@@ -53,7 +61,11 @@ package struct EntryBatch: Hashable, Sendable {
         self.checkpoint = checkpoint
     }
 
-    package func encoded() throws -> [UInt8] {
+    /// - Parameter dictionary: one that the reader is known to have; none for a bundle, whose reader nobody has asked.
+    package func encoded(with dictionary: ZstdDictionary? = nil) throws -> [UInt8] { try MessageCoding.compress(plain, with: dictionary) }
+
+    /// As it is compressed.
+    package var plain: [UInt8] {
         var plain: [UInt8] = []
         let note = Array(checkpoint.note.encoded.utf8)
         withUnsafeBytes(of: start.bigEndian) { plain += Array($0) }
@@ -64,12 +76,12 @@ package struct EntryBatch: Hashable, Sendable {
             plain += line
             plain.append(UInt8(ascii: "\n"))
         }
-        return try MessageCoding.compress(plain)
+        return plain
     }
 
     /// Nil for anything that is not exactly such a batch.
-    package init?(decoding bytes: [UInt8]) {
-        guard let plain = try? MessageCoding.decompress(bytes, limitBytes: Self.plainByteLimit) else { return nil }
+    package init?(decoding bytes: [UInt8], knowing dictionaries: SharedDictionaries = .shipped) {
+        guard let plain = try? MessageCoding.decompress(bytes, limitBytes: Self.plainByteLimit, knowing: dictionaries) else { return nil }
         var reader = ByteReader(plain[...])
         guard let start = reader.integer(8), start <= Plausibility.sequenceMax, let count = reader.integer(4), count <= UInt64(Self.lineLimit),
             let noteLength = reader.integer(4), noteLength <= SignedNote.byteLimit, let note = reader.bytes(Int(noteLength)),

@@ -3,7 +3,7 @@ import RecordingModel
 
 /// Versions of the protocol, newest first. Hub and node speak the newest that both know.
 package enum ProtocolVersion {
-    package static let supported = [1]
+    package static let supported = [2, 1]
 }
 
 package enum SyncRoutes {
@@ -11,10 +11,13 @@ package enum SyncRoutes {
     package static let hello = "/sync/v1/hello"
     package static let push = "/sync/v1/push"
     package static let statement = "/sync/v1/statement"
+    package static let reconcile = "/sync/v1/reconcile"
     /// Headers of a push: which log, and which session it belongs to.
     package static let logHeader = "Fieldpost-Log"
     package static let sessionHeader = "Fieldpost-Session"
     package static let messageType = "application/vnd.fieldpost.message+zstd"
+    /// A `ReferencedMessage`: hello and its answer, from version 2 on.
+    package static let referencedType = "application/vnd.fieldpost.v2"
     package static let framesType = "application/vnd.fieldpost.frames"
     package static let problemType = "application/problem+json"
 }
@@ -55,6 +58,10 @@ package struct HelloRequest: Hashable, Sendable, Codable {
     /// Size and generation of the newest statement that the node has seen.
     package var statementLogSize: UInt64?
     package var statementGeneration: UInt64?
+    /// The hub's size of this log at which the node found another root than its own: two histories. Since version 2.
+    package var conflictLogSize: UInt64?
+    /// Ids of the dictionaries that the node has (`SharedDictionaries`). Since version 2.
+    package var dictionaries: [UInt32]?
 
     package init(
         versions: [Int] = ProtocolVersion.supported, session: UInt64, status: NodeStatus, log: LogID, logSize: UInt64,
@@ -103,8 +110,16 @@ package struct HelloReply: Hashable, Sendable, Codable {
     package var statement: SignedStatement
     package var partials: [PartialSegment]
     package var grant: Grant
+    /// Everything that the hub asks of this node; nil for nothing. Since version 2.
+    package var wants: Wants?
+    /// The one of the node's dictionaries that both may use from here on; nil for none. Since version 2.
+    package var dictionary: UInt32?
 
-    package init(version: Int, hubUnixMilliseconds: Int64, logSize: UInt64, logRoot: ContentHash, statement: SignedStatement, partials: [PartialSegment], grant: Grant) {
+    package init(
+        version: Int, hubUnixMilliseconds: Int64, logSize: UInt64, logRoot: ContentHash, statement: SignedStatement, partials: [PartialSegment], grant: Grant,
+        wants: Wants? = nil
+    ) {
+        self.wants = wants
         self.version = version
         self.hubUnixMilliseconds = hubUnixMilliseconds
         self.logSize = logSize

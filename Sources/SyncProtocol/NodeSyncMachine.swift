@@ -5,68 +5,6 @@ import RecordingModel
 /// the driver asks `nextStep`, does it, reports back, and feeds answers in. It outlives connections: what the last one
 /// brought across is where the next one begins, before the hub has said a word.
 package struct NodeSyncMachine: Sendable {
-    package struct Limits: Hashable, Sendable {
-        /// A push ends after this time, so that a statement comes back.
-        package var pushMilliseconds: Int64 = 30_000
-        /// Segments that wait in memory at most; the rest wait on disk.
-        package var queueLimit = 64
-        /// Requests whose answers are still to come: the push that is under way goes on meanwhile.
-        package var unansweredLimit = 3
-        /// Segments that were sent and that no answer speaks of yet.
-        package var unconfirmedLimit = 4_096
-        /// Times that a segment may be refused before it is set aside and reported, and for how long it stays aside.
-        package var refusalLimit = 3
-        package var setAsideMilliseconds: Int64 = 3_600_000
-        /// A hub that refuses so many refuses all: nothing is offered before their time is over.
-        package var setAsideLimit = 1_024
-        package init() {}
-    }
-
-    package enum Step: Hashable, Sendable {
-        /// Say hello; then call `sentHello`.
-        case hello
-        /// Begin a push; then call `beganPush`.
-        case beginPush
-        /// Send the batch of entries that begins here, about so long; then call `sentEntries`.
-        case entries(from: UInt64, plainBytes: Int)
-        case data(SegmentWork, offset: Int64, count: Int)
-        case end(SegmentWork)
-        /// Call `offer` with the segments that are most wanted, or with none when there are none.
-        case needWork
-        /// End the push; then call `endedPush`. Its answer comes later.
-        case endPush
-        /// Nothing can be sent before an answer, a heartbeat or something new.
-        case wait
-    }
-
-    /// How far a segment is.
-    private struct Begun: Sendable {
-        var sha256: ContentHash
-        /// What was sent, or what the hub has of it.
-        var offset: Int64
-        /// What has certainly reached the hub.
-        var arrived: Int64
-    }
-    /// A request that has been sent whole. Its answer speaks of what went before it, and of nothing that followed.
-    private struct Unanswered: Sendable {
-        enum Kind: Sendable { case hello, push(Push) }
-        var kind: Kind
-        /// Segments sent since, with the offset from which.
-        var since: [SegmentID: Int64] = [:]
-        var logSizeSince: UInt64?
-    }
-    private struct Push: Sendable {
-        var number: Int
-        /// Begun before the hub had said where it is.
-        var isAnticipated: Bool
-        var startedMilliseconds: Int64?
-    }
-    private enum Cargo: Sendable {
-        case entries(upTo: UInt64)
-        case data(SegmentID, upTo: Int64)
-        case end(SegmentID)
-    }
-
     private let hub: HubID
     private let hubKey: NoteKey
     private let node: NodeID
@@ -89,7 +27,21 @@ package struct NodeSyncMachine: Sendable {
     private var unheard: Set<SegmentID> = []
     /// Left out of the present push, because the node could not read them.
     private var unread: Set<SegmentID> = []
+    /// What the hub has of this node by its content, though it does not know this log yet; until its statement covers the log
+    /// as it was then.
+    package private(set) var presumed: [StreamID: SequenceRanges] = [:]
+    private var presumedLogSize: UInt64 = 0
+    /// Where the hub was found to hold another history of this log; it is told in the next hello.
+    package private(set) var conflictLogSize: UInt64?
+    private var reconciliation = Reconciliation.unasked
+    private enum Reconciliation { case unasked, due, done }
     private var sentLogSize: UInt64 = 0
+    /// What the hub asked for in its newest answer to a hello.
+    package private(set) var wants = Wants.none
+    /// Footage that may be sent now.
+    package private(set) var allowed = Set(TrafficClass.allCases)
+    /// How the next hello is written, and its answer read.
+    package var helloMemory: NodeHelloMemory
     private var arrivedLogSize: UInt64 = 0
 
     // Of this connection:
@@ -108,7 +60,8 @@ package struct NodeSyncMachine: Sendable {
     private var underway: [(frame: Int, cargo: Cargo)] = []
 
     /// - Parameter statement: the newest one that was kept: what the hub had then is not asked for again.
-    package init(hub: HubID, hubKey: NoteKey, node: NodeID, log: LogID, limits: Limits = Limits(), statement: SignedStatement? = nil) {
+    package init(hub: HubID, hubKey: NoteKey, node: NodeID, log: LogID, limits: Limits = Limits(), statement: SignedStatement? = nil, dictionaries: SharedDictionaries = .shipped) {
+        helloMemory = NodeHelloMemory(node: node, hub: hub, dictionaries: dictionaries)
         self.hub = hub
         self.hubKey = hubKey
         self.node = node
@@ -131,6 +84,7 @@ package struct NodeSyncMachine: Sendable {
         let asked = Set(unanswered.compactMap { if case .push(let push) = $0.kind { push.number } else { nil } } + (push.map { [$0.number] } ?? []))
         unheard.formUnion(ended.filter { asked.contains($0.value) }.keys)
         for case (_, .end(let segment)) in underway { unheard.remove(segment) }
+        helloMemory.disconnected()
         ended = [:]
         unread = []
         for (segment, known) in begun { begun[segment]?.offset = known.arrived }
@@ -149,14 +103,22 @@ package struct NodeSyncMachine: Sendable {
     }
 
     /// The hub refused a request: what was assumed of it may be wrong.
-    package mutating func wasRefused() { mayAnticipate = false }
+    package mutating func wasRefused() {
+        mayAnticipate = false
+        helloMemory.forget()
+    }
 
     // MARK: Answers
 
     package var isAnswerDue: Bool { !unanswered.isEmpty }
-    /// Whether the next answer is to a hello; nil when none is due.
-    package var isHelloAnswerNext: Bool? {
-        unanswered.first.map { if case .hello = $0.kind { true } else { false } }
+    /// What the next answer belongs to; nil when none is due.
+    package var nextAnswer: Question? {
+        switch unanswered.first?.kind {
+        case .hello: .hello
+        case .push: .push
+        case .reconcile: .reconcile
+        case nil: nil
+        }
     }
     /// Everything is said and answered, up to this size of the log.
     package func isSettled(logSize: UInt64) -> Bool {
@@ -168,15 +130,21 @@ package struct NodeSyncMachine: Sendable {
     package mutating func helloAnswered(_ reply: HelloReply, rootAtSize: (UInt64) throws -> ContentHash?) throws {
         guard case .hello? = unanswered.first?.kind else { throw SyncFault.unexpectedAnswer }
         guard ProtocolVersion.supported.contains(reply.version) else { throw SyncFault.unknownVersion(reply.version) }
-        guard try rootAtSize(reply.logSize) == reply.logRoot else { throw SyncFault.forked(hubSize: reply.logSize) }
+        guard try rootAtSize(reply.logSize) == reply.logRoot else {
+            conflictLogSize = reply.logSize
+            throw SyncFault.forked(hubSize: reply.logSize)
+        }
+        conflictLogSize = nil
         let request = unanswered.removeFirst()
         try take(reply.statement)
         if !isGreeted { unheard = [] }
+        if reply.logSize == 0, reconciliation == .unasked { reconciliation = .due }
         isGreeted = true
         mayAnticipate = true
         take(reply.grant)
         takeLogSize(reply.logSize, request)
         takePartials(reply.partials, request)
+        wants = reply.wants ?? .none
         lookAgain()
     }
 
@@ -207,6 +175,20 @@ package struct NodeSyncMachine: Sendable {
         lookAgain()
     }
 
+    package mutating func reconcileAnswered() throws {
+        guard case .reconcile? = unanswered.first?.kind else { throw SyncFault.unexpectedAnswer }
+        unanswered.removeFirst()
+    }
+
+    /// All was asked. What the hub has need not be sent: it will say so once it knows the log's entries.
+    /// - Parameter logSize: of this log now: the entries of what is present are in it
+    package mutating func reconciled(present: [StreamID: SequenceRanges], logSize: UInt64) {
+        presumed = present
+        presumedLogSize = logSize
+        reconciliation = .done
+        lookAgain()
+    }
+
     private mutating func countRefusal(_ refusal: Refusal, of segment: SegmentID, _ now: Int64) {
         refusals[segment, default: 0] += 1
         guard refusals[segment, default: 0] >= limits.refusalLimit else { return }
@@ -230,8 +212,8 @@ package struct NodeSyncMachine: Sendable {
 
     private mutating func take(_ signed: SignedStatement) throws {
         guard let next = signed.verified(by: hubKey), next.hub == hub, next.node == node, next.log == log else { throw SyncFault.foreignStatement }
-        statement = next
-        signedStatement = signed
+        if let known = statement?.generation, next.generation < known { throw SyncFault.oldGeneration(next.generation, known: known) }
+        (statement, signedStatement) = (next, signed)
         held = next.heldByStream
         begun = begun.filter { !isHeld($0.key) }
         refusals = refusals.filter { !isHeld($0.key) }
@@ -262,6 +244,13 @@ package struct NodeSyncMachine: Sendable {
     /// A hello is wanted again: a heartbeat, or something of the node's state that the hub should know now.
     package mutating func helloIsDue() { isHelloDue = true }
 
+    /// What the link may carry has changed, or not.
+    package mutating func allow(_ classes: Set<TrafficClass>) {
+        guard classes != allowed else { return }
+        allowed = classes
+        lookAgain()
+    }
+
     /// Something new was recorded, asked for or released: what is most wanted may be something else.
     package mutating func lookAgain() {
         isExhausted = false
@@ -277,6 +266,14 @@ package struct NodeSyncMachine: Sendable {
             tryAgain(now)
             guard unanswered.count < limits.unansweredLimit else { return .wait }
             if isHelloDue { return .hello }
+            if isGreeted, reconciliation == .due {
+                guard logSize >= limits.reconcileLogSizeMin else {
+                    reconciliation = .done
+                    return nextStep(logSize: logSize, nowMilliseconds: now, pace: pace)
+                }
+                return isAnswerDue ? .wait : .reconcile
+            }
+            if reconciliation == .done, !presumed.isEmpty, let statement, statement.logSize >= presumedLogSize { presumed = [:] }
             guard isGreeted || mayAnticipate, grantBytes > 0, unconfirmed < limits.unconfirmedLimit else { return .wait }
             switch cargo(logSize, pace) {
             case nil: return .wait
@@ -317,7 +314,7 @@ package struct NodeSyncMachine: Sendable {
     /// Gives the machine segments to send. The most wanted class goes first; within a class what has begun is ended
     /// first, and the rest keeps its order.
     package mutating func offer(_ work: [SegmentWork]) {
-        let fresh = work.enumerated().filter { !isDone($0.element.segment) }
+        let fresh = work.enumerated().filter { allowed.contains($0.element.trafficClass) && !isDone($0.element.segment) }
         func key(_ item: (offset: Int, element: SegmentWork)) -> (Int, Int, Int) {
             (item.element.trafficClass.rawValue, begun[item.element.segment] == nil ? 1 : 0, item.offset)
         }
@@ -328,6 +325,7 @@ package struct NodeSyncMachine: Sendable {
     /// Whether a segment needs no sending: held by the hub, sent and not answered, or set aside.
     package func isDone(_ segment: SegmentID) -> Bool {
         ended[segment] != nil || unheard.contains(segment) || unread.contains(segment) || setAside[segment] != nil || isHeld(segment)
+            || presumed[segment.stream]?.contains(segment.sequence) == true
     }
 
     private func isHeld(_ segment: SegmentID) -> Bool { held[segment.stream]?.contains(segment.sequence) == true }
@@ -338,6 +336,8 @@ package struct NodeSyncMachine: Sendable {
         isHelloDue = false
         unanswered.append(Unanswered(kind: .hello))
     }
+
+    package mutating func sentReconcile() { unanswered.append(Unanswered(kind: .reconcile)) }
 
     package mutating func beganPush() {
         pushes += 1

@@ -1,8 +1,10 @@
 import RecordingModel
 
 /// What goes first on a link, the most wanted first. Status and log entries are always before all of these.
-package enum TrafficClass: Int, Hashable, Sendable {
+package enum TrafficClass: Int, Hashable, Sendable, CaseIterable {
     case thumbnails
+    /// Somebody at the hub waits for it.
+    case pulled
     /// Overlaps an event.
     case event
     case proxy
@@ -16,6 +18,19 @@ package enum TrafficClass: Int, Hashable, Sendable {
             case .proxy: .proxy
             case .main: .main
             }
+    }
+}
+
+extension TrafficClass {
+    /// The most wanted class that a segment may go in; where its event may not cross the link it goes as what else it is.
+    package init(of kind: StreamKind, isPulled: Bool, hasEvent: Bool, among allowed: Set<TrafficClass>) {
+        if isPulled, allowed.contains(.pulled) {
+            self = .pulled
+        } else if hasEvent, allowed.contains(.event) {
+            self = .event
+        } else {
+            self.init(of: kind)
+        }
     }
 }
 

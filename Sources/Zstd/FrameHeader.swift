@@ -6,6 +6,8 @@ struct FrameHeader {
     var windowBytes: UInt64
     /// Nil where the frame does not say.
     var contentBytes: UInt64?
+    /// The id of the trained dictionary that the frame was made with; nil where it names none.
+    var dictionaryID: UInt32?
 
     init(_ bytes: [UInt8]) throws(ZstdError) {
         guard bytes.prefix(4).elementsEqual(Self.magic.prefix(bytes.count)), !bytes.isEmpty else { throw .notAFrame }
@@ -20,13 +22,16 @@ struct FrameHeader {
             windowBytes = base + base / 8 * UInt64(bytes[5] & 7)
             position += 1
         }
-        position += [0, 1, 2, 4][Int(descriptor & 3)]  // the dictionary's id
+        let idBytes = [0, 1, 2, 4][Int(descriptor & 3)]
         let sizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][Int(descriptor >> 6)]
-        guard bytes.count >= position + sizeBytes else { throw .truncated }
-        if sizeBytes > 0 {
-            let value = bytes[position..<(position + sizeBytes)].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-            contentBytes = sizeBytes == 2 ? value + 256 : value
+        guard bytes.count >= position + idBytes + sizeBytes else { throw .truncated }
+        func value(_ count: Int) -> UInt64 {
+            defer { position += count }
+            return bytes[position..<(position + count)].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         }
+        let id = UInt32(truncatingIfNeeded: value(idBytes))
+        dictionaryID = id == 0 ? nil : id
+        if sizeBytes > 0 { contentBytes = value(sizeBytes) + (sizeBytes == 2 ? 256 : 0) }
         if isSingleSegment { windowBytes = contentBytes ?? 0 }
     }
 }

@@ -11,14 +11,22 @@ package struct ZstdCompressor: ~Copyable, @unchecked Sendable {
 
     private let context: OpaquePointer
     private let dictionary: [UInt8]
+    /// Takes the place of `dictionary`, and brings its own level.
+    private let trained: ZstdDictionary?
     /// The level that the context's dictionary was digested for.
     private var loadedLevel: Int?
 
     /// - Parameter dictionary: bytes both sides share, raw or made by `zstd --train`; empty for none. Copied.
-    package init(dictionary: [UInt8] = []) throws(ZstdError) {
+    package init(dictionary: [UInt8] = []) throws(ZstdError) { try self.init(dictionary, nil) }
+
+    /// - Parameter trained: its frames name it; its level counts, whatever `compress` is told.
+    package init(_ trained: ZstdDictionary) throws(ZstdError) { try self.init([], trained) }
+
+    private init(_ dictionary: [UInt8], _ trained: ZstdDictionary?) throws(ZstdError) {
         guard let context = ZSTD_createCCtx() else { throw .outOfMemory }
         self.context = context
         self.dictionary = dictionary
+        self.trained = trained
     }
 
     deinit { ZSTD_freeCCtx(context) }
@@ -45,7 +53,11 @@ package struct ZstdCompressor: ~Copyable, @unchecked Sendable {
         try check(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Int32(level)))
         try check(ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 1))
         try check(ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 0))
-        try check(ZSTD_CCtx_loadDictionary(context, dictionary, dictionary.count))
+        if let trained {
+            try check(ZSTD_CCtx_refCDict(context, trained.forCompression))
+        } else {
+            try check(ZSTD_CCtx_loadDictionary(context, dictionary, dictionary.count))
+        }
         loadedLevel = level
     }
 }

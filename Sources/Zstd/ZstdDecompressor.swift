@@ -13,19 +13,31 @@ package struct ZstdDecompressor: ~Copyable, @unchecked Sendable {
     private static let windowLogMax = 23
 
     private let context: OpaquePointer
+    /// Kept for as long as the context reads it.
+    private let trained: ZstdDictionary?
     private var chunk: [UInt8]
 
     /// - Parameter dictionary: the bytes the compressor was given; empty for none. Copied.
-    package init(dictionary: [UInt8] = []) throws(ZstdError) {
+    package init(dictionary: [UInt8] = []) throws(ZstdError) { try self.init(dictionary, nil) }
+
+    /// - Parameter trained: a frame that names another is refused.
+    package init(_ trained: ZstdDictionary) throws(ZstdError) { try self.init([], trained) }
+
+    private init(_ dictionary: [UInt8], _ trained: ZstdDictionary?) throws(ZstdError) {
         guard let context = ZSTD_createDCtx() else { throw .outOfMemory }
         do throws(ZstdError) {
             try check(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, Int32(Self.windowLogMax)))
-            try check(ZSTD_DCtx_loadDictionary(context, dictionary, dictionary.count))
+            if let trained {
+                try check(ZSTD_DCtx_refDDict(context, trained.forDecompression))
+            } else {
+                try check(ZSTD_DCtx_loadDictionary(context, dictionary, dictionary.count))
+            }
         } catch {
             ZSTD_freeDCtx(context)
             throw error
         }
         self.context = context
+        self.trained = trained
         chunk = [UInt8](repeating: 0, count: ZSTD_DStreamOutSize())
     }
 

@@ -4,6 +4,8 @@ package enum ZstdError: Error, Hashable, Sendable, CustomStringConvertible {
     case outOfMemory
     /// The bytes do not begin with a zstd frame (skippable and legacy frames count as foreign).
     case notAFrame
+    /// The bytes are no dictionary that `zstd --train` made.
+    case notADictionary
     /// The frame ends before its last block.
     case truncated
     /// The frame declares, or turned out to hold, more than the caller allows.
@@ -21,6 +23,7 @@ package enum ZstdError: Error, Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .outOfMemory: "zstd: out of memory"
         case .notAFrame: "zstd: not a zstd frame"
+        case .notADictionary: "zstd: not a trained dictionary"
         case .truncated: "zstd: the frame is cut short"
         case .outputAboveLimit(let limit): "zstd: the content is larger than \(limit) bytes"
         case .ratioAboveLimit(let ratio): "zstd: the content is more than \(ratio) times its compressed size"
