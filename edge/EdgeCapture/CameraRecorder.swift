@@ -23,10 +23,11 @@ package final class CameraRecorder: Sendable {
     ///   - url: gives the whole address each time that it connects, where a part of it may be missing for a while (a
     ///     password in a file); the configuration's own when it is nil. What it throws is the camera's gap, as a sentence.
     ///   - triggers: where events from outside come in; nil when nobody raises any.
+    ///   - power: where it is told what energy allows; nil where that is no question.
     ///   - randomness: spreads reconnects, so that cameras do not come back in step.
     package convenience init(
         configuration: CameraConfiguration, url: (@Sendable () throws -> String)? = nil, segmentsRoot: FilePath, storage: any StorageIO,
-        sink: any RecordingSink, clocks: any Clocks, triggers: TriggerBox? = nil, randomness: any RandomNumberGenerator & Sendable, logger: Logger
+        sink: any RecordingSink, clocks: any Clocks, triggers: TriggerBox? = nil, power: PowerGate? = nil, randomness: any RandomNumberGenerator & Sendable, logger: Logger
     ) {
         let stream = StreamID(camera: configuration.id, kind: .main)
         var logger = logger
@@ -34,7 +35,7 @@ package final class CameraRecorder: Sendable {
         var context = RecorderContext(
             configuration: configuration, stream: stream,
             directory: segmentsRoot.appending(stream.camera.description).appending(stream.kind.rawValue), storage: storage, sink: sink,
-            clocks: clocks, logger: logger, triggers: triggers)
+            clocks: clocks, logger: logger, triggers: triggers, power: power)
         if let url {
             context.openSource = { configuration, stop throws(CaptureFailure) in
                 var whole = configuration

@@ -8,6 +8,15 @@ enum CaptureFailure: Error, Hashable {
     /// The cause that a gap gets, and one sentence without secrets.
     case failed(GapCause, String)
 
+    /// Of the segment that it ends.
+    var segmentEnd: SegmentEnd {
+        switch self {
+        case .stopped: .stopped
+        case .failed(.power, _): .power
+        case .failed: .cameraLost
+        }
+    }
+
     init(_ error: LibAVError, whileOpening: Bool) {
         if error.interruption == .cancelled {
             self = .stopped

@@ -323,7 +323,7 @@ package final class FileRemuxer {
         guard !fragments.isEmpty, let run else { return }
         let writer = try segment ?? openSegment(run)
         segment = writer
-        try fragments.flush(nextDecodeTime: nextDecodeTime) { bytes, summary in try writer.append(bytes, summary: summary) }
+        try fragments.flush(nextDecodeTime: nextDecodeTime, isLast: nextDecodeTime == nil) { bytes, summary in try writer.append(bytes, summary: summary) }
     }
 
     private func openSegment(_ run: Run) throws -> SegmentWriter {
@@ -331,7 +331,8 @@ package final class FileRemuxer {
         let header = SideHeader(
             run: run.number, bootID: target.bootID, startBootMilliseconds: start, startWall: target.startWall.advanced(byMilliseconds: start),
             initBytes: Int64(run.initSegment.bytes.count), initSHA256: run.initSHA256, codecs: run.initSegment.codecs,
-            widthPixels: video.widthPixels, heightPixels: video.heightPixels, mediaStartTicks90k: run.mediaStart, configVersion: target.configVersion)
+            widthPixels: video.widthPixels, heightPixels: video.heightPixels, mediaStartTicks90k: run.mediaStart, configVersion: target.configVersion,
+            encodedSound: run.initSegment.tracks.count > 1 ? tracks.sound?.encoded : nil)
         return try SegmentWriter(
             storage: storage, directory: target.directory, sequence: UInt64(outcome.segments.count), header: header, initBytes: run.initSegment.bytes)
     }
@@ -358,7 +359,7 @@ package final class FileRemuxer {
                 bytes: progress.bytes, sha256: sha256, fragmentRoot: progress.fragments.root, fragmentCount: progress.fragmentCount,
                 initBytes: header.initBytes, initSHA256: header.initSHA256, codecs: header.codecs, widthPixels: header.widthPixels,
                 heightPixels: header.heightPixels, mediaStartTicks90k: header.mediaStartTicks90k, mediaDurationTicks90k: progress.durationTicks,
-                frames: progress.frames, drops: 0, end: end, configVersion: header.configVersion))
+                frames: progress.frames, drops: 0, end: end, configVersion: header.configVersion, encodedSound: header.encodedSound))
         coveredMilliseconds = max(coveredMilliseconds, endMilliseconds)
     }
 }

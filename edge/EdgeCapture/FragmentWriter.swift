@@ -4,7 +4,7 @@ import LibAV
 ///
 /// The payload is written behind room for the largest `moof`; at the end `moof` is put right before it.
 /// Nothing is allocated for a packet once the buffers have grown to the stream's size.
-final class FragmentWriter {
+package final class FragmentWriter {
     static let durationLimitSeconds: Int64 = 2
     /// Groups of pictures shorter than this share a fragment: with MJPEG every picture is a group.
     static let groupMinimumMilliseconds: Int64 = 500
@@ -12,9 +12,14 @@ final class FragmentWriter {
     /// No camera sends one picture this large; a broken length field would.
     static let packetLimitBytes = 16 << 20
 
-    struct Summary {
-        var frames: Int
-        var durationTicks: Int64
+    package struct Summary: Sendable {
+        package var frames: Int
+        package var durationTicks: Int64
+
+        package init(frames: Int, durationTicks: Int64) {
+            self.frames = frames
+            self.durationTicks = durationTicks
+        }
     }
 
     private static let headRoom = 160 + 2 * 16 * SampleTable.limit
@@ -31,10 +36,10 @@ final class FragmentWriter {
     /// Where the box writer stands; only within `flush`.
     private var cursor = 0
 
-    init() { payload.setCount(Self.headRoom) }
+    package init() { payload.setCount(Self.headRoom) }
 
     /// For a new run: fragment numbers and everything pending start again.
-    func begin(tracks: [InitSegment.Track], typicalVideoDuration: Int64, typicalAudioDuration: Int64) {
+    package func begin(tracks: [InitSegment.Track], typicalVideoDuration: Int64, typicalAudioDuration: Int64) {
         videoTrackID = tracks.first?.trackID ?? 1
         audioTrackID = tracks.count > 1 ? tracks[1].trackID : 2
         sequence = 0
@@ -44,11 +49,11 @@ final class FragmentWriter {
         audioPayload.setCount(0)
     }
 
-    var isEmpty: Bool { video.isEmpty }
+    package var isEmpty: Bool { video.isEmpty }
     var typicalVideoDuration: Int64 { video.typicalDuration }
 
     /// Whether the open fragment must be written before this video packet joins.
-    func mustFlush(decodeTime: Int64, isKey: Bool, byteCount: Int) -> Bool {
+    package func mustFlush(decodeTime: Int64, isKey: Bool, byteCount: Int) -> Bool {
         guard !video.isEmpty else { return false }
         let ticks = decodeTime - video.firstDecodeTime
         return isKey && ticks >= Self.groupMinimumMilliseconds * 90 || video.isFull || audio.isFull
@@ -56,7 +61,7 @@ final class FragmentWriter {
             || payload.count - Self.headRoom + audioPayload.count + byteCount > Self.payloadLimitBytes
     }
 
-    func addVideo(_ bytes: UnsafeRawBufferPointer, isAnnexB: Bool, isKey: Bool, at place: MediaTimeline.Placement) {
+    package func addVideo(_ bytes: UnsafeRawBufferPointer, isAnnexB: Bool, isKey: Bool, at place: MediaTimeline.Placement) {
         let start = payload.count
         if isAnnexB { AnnexB.appendLengthPrefixed(bytes, to: &payload) } else { payload.append(bytes) }
         video.append(
@@ -73,13 +78,15 @@ final class FragmentWriter {
     }
 
     /// Hands the finished fragment to `body`; the bytes are valid within it only.
-    /// - Parameter nextDecodeTime: of the video packet that follows; nil at the end of the run.
-    func flush(nextDecodeTime: Int64?, _ body: (UnsafeRawBufferPointer, Summary) throws -> Void) rethrows {
+    /// - Parameters:
+    ///   - nextDecodeTime: of the video packet that follows; nil where none does
+    ///   - isLast: the run ends
+    package func flush(nextDecodeTime: Int64?, isLast: Bool, _ body: (UnsafeRawBufferPointer, Summary) throws -> Void) rethrows {
         video.settleLast(nextDecodeTime: nextDecodeTime)
         // The last sound sample's duration is known only when the next one comes, so it waits for the next fragment.
-        let held = nextDecodeTime == nil ? nil : audio.removeLast()
+        let held = isLast ? nil : audio.removeLast()
         let heldTime = audio.lastDecodeTime
-        if nextDecodeTime == nil { audio.settleLast(nextDecodeTime: nil) }
+        if isLast { audio.settleLast(nextDecodeTime: nil) }
         defer {
             video.removeAll()
             payload.setCount(Self.headRoom)

@@ -6,12 +6,12 @@
 
 /// A flag that is set once, and that a thread can wait for with a bound.
 /// Unchecked, because the flag is guarded by a pthread mutex, which the compiler does not know.
-final class Latch: @unchecked Sendable {
+package final class Latch: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var flag = false
 
-    init() {
+    package init() {
         pthread_mutex_init(mutex, nil)
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
@@ -28,13 +28,13 @@ final class Latch: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    var isSet: Bool {
+    package var isSet: Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return flag
     }
 
-    func set() {
+    package func set() {
         pthread_mutex_lock(mutex)
         flag = true
         pthread_cond_broadcast(condition)
@@ -43,7 +43,7 @@ final class Latch: @unchecked Sendable {
 
     /// True as soon as the latch is set, false when the time is over.
     @discardableResult
-    func wait(nanoseconds: Int64) -> Bool {
+    package func wait(nanoseconds: Int64) -> Bool {
         var deadline = timespec()
         clock_gettime(CLOCK_MONOTONIC, &deadline)
         let end = Int64(deadline.tv_nsec) + max(0, nanoseconds)
@@ -58,13 +58,13 @@ final class Latch: @unchecked Sendable {
     }
 
     @discardableResult
-    func wait(milliseconds: Int64) -> Bool { wait(nanoseconds: milliseconds * 1_000_000) }
+    package func wait(milliseconds: Int64) -> Bool { wait(nanoseconds: milliseconds * 1_000_000) }
 }
 
 /// A thread of its own, because demuxing blocks and the cooperative pool must not.
-enum DedicatedThread {
+package enum DedicatedThread {
     /// False when the system gives no more threads. The thread is detached: whoever waits for it uses a `Latch`.
-    static func start(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
+    package static func start(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
         let start = Unmanaged.passRetained(ThreadStart(name: name, body: body))
         var thread = pthread_t()
         guard pthread_create(&thread, nil, runThread, start.toOpaque()) == 0 else {

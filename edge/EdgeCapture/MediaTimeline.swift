@@ -1,7 +1,7 @@
 import LibAV
 
 /// Puts a track's timestamps on the run's timeline: from 0 at the run's first key frame, always forward.
-struct MediaTimeline {
+package struct MediaTimeline {
     /// Beyond this, either way, the timeline cannot go on.
     static let jumpSeconds: Int64 = 10
     /// Decode times go back in no stream; this far it is a clock that was set, and not a jitter of a few pictures.
@@ -9,10 +9,15 @@ struct MediaTimeline {
     /// Nor do they go forward so far in less than half that time.
     private static let stepForwardMilliseconds: Int64 = 1_500
 
-    struct Placement {
+    package struct Placement {
         var decodeTime: Int64
         /// Presentation minus decode time; negative where a decode time had to be moved forward.
         var compositionOffset: Int32
+
+        package init(decodeTime: Int64, compositionOffset: Int32) {
+            self.decodeTime = decodeTime
+            self.compositionOffset = compositionOffset
+        }
     }
 
     private let source: Rational

@@ -16,6 +16,8 @@ struct RecorderContext: Sendable {
     var logger: Logger
     /// What others say of the camera; nil when nobody can.
     var triggers: TriggerBox?
+    /// What energy allows the camera; nil where that is no question.
+    var power: PowerGate?
     /// Replaced by tests, which have cameras that do as they are told.
     var openSource: @Sendable (CameraConfiguration, StopSignal) throws(CaptureFailure) -> any CameraSource = CameraSources.open
     /// No segment file is larger.

@@ -11,6 +11,7 @@ final class RecordingAttempt {
     private let events: EventWatch
     private let standby: Standby
     private let fragments: FragmentWriter
+    private let power: PowerWatch
     private let stop: StopSignal
 
     private var tracks: SourceTracks
@@ -44,7 +45,7 @@ final class RecordingAttempt {
     /// Opens the camera.
     init(
         _ context: RecorderContext, ledger: GapLedger, health: HealthReporter, events: EventWatch, fragments: FragmentWriter, disk: StoragePause,
-        stop: StopSignal
+        power: PowerWatch, stop: StopSignal
     ) throws(CaptureFailure) {
         self.context = context
         self.ledger = ledger
@@ -53,6 +54,7 @@ final class RecordingAttempt {
         standby = Standby(context.configuration.recording, ledger: ledger)
         self.fragments = fragments
         self.disk = disk
+        self.power = power
         self.stop = stop
         source = try context.openSource(context.configuration, stop)
         tracks = try SourceTracks(source.streams, audio: context.configuration.audio)
@@ -85,7 +87,7 @@ final class RecordingAttempt {
             ended = classified(cause)
         }
         let isAway = run == nil && standby.cause == nil
-        endRun(ended == .stopped ? .stopped : .cameraLost, ended)
+        endRun(ended.segmentEnd, ended)
         endStandby(ended)
         // The gap under way has a cause from before.
         if isAway, case .failed(let cause, let detail) = ended { ledger.learned(cause, detail, context.clocks.now()) }
@@ -103,6 +105,9 @@ final class RecordingAttempt {
         }
         try? run?.syncIfDue(now, isWaiting: true)
         health.tick(now)
+        power.look(now.bootMilliseconds)
+        // A camera that says nothing is let go as soon as one that sends.
+        if power.closedDetail != nil { stop.interrupt.arm(milliseconds: 0) }
     }
 
     private func readOne(_ packet: borrowing Packet) throws(CaptureFailure) {
@@ -112,6 +117,8 @@ final class RecordingAttempt {
         if let releaseFailure { throw releaseFailure }
         let now = context.clocks.now()
         events.tick(now)
+        power.look(now.bootMilliseconds)
+        if let detail = power.closedDetail { throw .failed(.power, detail) }
         health.health.packets += 1
         health.health.bytes += UInt64(packet.byteCount)
         if packet.byteCount == 0 || packet.byteCount > FragmentWriter.packetLimitBytes {
@@ -175,6 +182,7 @@ final class RecordingAttempt {
     }
 
     private func record(_ packet: borrowing Packet, _ now: Moment) throws(CaptureFailure) {
+        if packet.isKey, let run, run.isKeyFramesOnly != power.isKeyFramesOnly { changeDetail(packet, run, now) }
         if run == nil { try beginRun(packet, now) }
         guard run != nil else { return }
         guard let place = videoTimeline?.place(packet, arrivalNanoseconds: now.bootNanoseconds) else {
@@ -185,7 +193,15 @@ final class RecordingAttempt {
             endRun(.discontinuity, .failed(.cameraLost, "the camera's timestamps and the clock went apart"), next: now.bootNanoseconds)
             return try recordAnew(packet, now)
         }
+        // From one key frame to the next nothing of a group is missing, or everything but its first picture.
+        if let run, !packet.isKey, run.isKeyFramesOnly || power.isKeyFramesOnly { return run.passed(place, now) }
         try add(packet, place, now)
+    }
+
+    /// At a key frame: the next run records every picture, or key frames only, and this one lasts until it.
+    private func changeDetail(_ packet: borrowing Packet, _ run: RunRecorder, _ now: Moment) {
+        if let place = videoTimeline?.place(packet, arrivalNanoseconds: now.bootNanoseconds) { run.passed(place, now) }
+        endRun(.power, .failed(.power, "the recorder went over to \(power.isKeyFramesOnly ? "key frames only" : "every picture")"), next: now.bootNanoseconds)
     }
 
     private func recordAnew(_ packet: borrowing Packet, _ now: Moment) throws(CaptureFailure) {
@@ -297,21 +313,24 @@ final class RecordingAttempt {
         let timeBase = tracks.video.timeBase
         let announced = packet.duration.flatMap { timeBase.rescale($0, to: Rational(1, InitSegment.videoTimescale)) }
         let frame = min(max(1, announced ?? 3_000), Int64(InitSegment.videoTimescale))
-        let (initSegment, note) = try makeInitSegment()
+        let isKeyFramesOnly = power.isKeyFramesOnly
+        let (initSegment, note) = try makeInitSegment(isSilent: isKeyFramesOnly)
         soundNote = note
         tracks.sound?.adopt()
         videoTimeline = MediaTimeline(source: timeBase, timescale: InitSegment.videoTimescale, origin: nil, typicalDuration: frame)
         audioTimeline = nil
         audioTimescale = initSegment.tracks.count > 1 ? initSegment.tracks[1].timescale : nil
         fragments.begin(tracks: initSegment.tracks, typicalVideoDuration: frame, typicalAudioDuration: tracks.sound?.frameTicks ?? 1_024)
-        run = RunRecorder(context, ledger: ledger, fragments: fragments, initSegment: initSegment, video: video, now: now)
+        run = RunRecorder(
+            context, ledger: ledger, fragments: fragments, initSegment: initSegment, video: video, isKeyFramesOnly: isKeyFramesOnly,
+            encodedSound: audioTimescale == nil ? nil : tracks.sound?.encoded, now: now)
     }
 
     /// With sound where the file can hold it, else without, and with a note.
-    private func makeInitSegment() throws(CaptureFailure) -> (InitSegment, note: String?) {
-        if let sound = tracks.sound, let both = try? InitSegment(streams: [video, sound.parameters]) { return (both, nil) }
+    private func makeInitSegment(isSilent: Bool) throws(CaptureFailure) -> (InitSegment, note: String?) {
+        if !isSilent, let sound = tracks.sound, let both = try? InitSegment(streams: [video, sound.parameters]) { return (both, nil) }
         do throws(LibAVError) {
-            let note = tracks.sound.map { "sound is not recorded: MP4 does not take its \($0.parameters.codec)" }
+            let note = isSilent ? nil : tracks.sound.map { "sound is not recorded: MP4 does not take its \($0.parameters.codec)" }
             return (try InitSegment(streams: [video]), note)
         } catch {
             throw .failed(.unsupported, error.description)
@@ -368,6 +387,7 @@ final class RecordingAttempt {
 
     /// What a failed read means depends on what came before it.
     private func classified(_ failure: CaptureFailure) -> CaptureFailure {
+        if failure != .stopped, let detail = power.closedDetail { return .failed(.power, detail) }
         guard case .failed(.cameraLost, let detail) = failure, !hasRecorded else { return failure }
         return .failed(videoPackets == 0 ? .cameraSilent : .noKeyFrame, detail)
     }

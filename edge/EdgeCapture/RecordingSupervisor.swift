@@ -12,6 +12,7 @@ final class RecordingSupervisor {
     private let events: EventWatch
     private let fragments = FragmentWriter()
     private let disk = StoragePause()
+    private let power: PowerWatch
     private var backoff: Backoff
     /// A camera that is lost again sooner is no camera that is back.
     private static let steadyMilliseconds: Int64 = 30_000
@@ -24,6 +25,8 @@ final class RecordingSupervisor {
         health = HealthReporter(context, now: now)
         events = EventWatch(context, now: now)
         backoff = Backoff(randomness)
+        power = PowerWatch(context.power, randomness: randomness)
+        power.look(now.bootMilliseconds)
     }
 
     func run() {
@@ -34,9 +37,18 @@ final class RecordingSupervisor {
                 hold(refusal)
                 continue
             }
+            if let detail = power.closedDetail {
+                lastError = nil
+                rest(detail)
+                continue
+            }
             health.enter(.connecting, now: context.clocks.now(), lastError: lastError)
             let (failure, recordedMilliseconds) = attempt()
             guard case .failed(let cause, let detail) = failure, !stop.isSet else { break }
+            if cause == .power {
+                context.logger.info("camera let go", metadata: ["detail": "\(detail)"])
+                continue
+            }
             let now = context.clocks.now()
             lastError = detail
             if recordedMilliseconds >= Self.steadyMilliseconds { backoff.reset() }
@@ -60,19 +72,33 @@ final class RecordingSupervisor {
         wait(milliseconds: 1_000)
     }
 
+    /// Energy forbids the camera: nothing is opened, and only the gap is told.
+    private func rest(_ detail: String) {
+        let now = context.clocks.now()
+        ledger.learned(.power, detail, now)
+        health.enter(.waiting, now: now, lastError: detail)
+        wait(milliseconds: 500)
+    }
+
     private func attempt() -> (CaptureFailure, recordedMilliseconds: Int64) {
         // Also while it connects, which may take long.
-        stop.interrupt.onWait { [weak self] in self?.tick() }
+        stop.interrupt.onWait { [weak self] in
+            guard let self else { return }
+            tick()
+            // What it connects to is not wanted any more.
+            if power.closedDetail != nil { stop.interrupt.arm(milliseconds: 0) }
+        }
         defer { stop.interrupt.onWait(nil) }
         do throws(CaptureFailure) {
             do { try context.storage.makeDirectory(context.directory) } catch {
                 let fault = context.fault(error)
                 throw .failed(fault.cause, fault.detail)
             }
-            let attempt = try RecordingAttempt(context, ledger: ledger, health: health, events: events, fragments: fragments, disk: disk, stop: stop)
+            let attempt = try RecordingAttempt(context, ledger: ledger, health: health, events: events, fragments: fragments, disk: disk, power: power, stop: stop)
             let failure = attempt.record()
             return (failure, attempt.recordedMilliseconds)
         } catch {
+            if error != .stopped, let detail = power.closedDetail { return (.failed(.power, detail), 0) }
             if case .failed(let cause, let detail) = error { ledger.learned(cause, detail, context.clocks.now()) }
             return (error, 0)
         }
@@ -85,12 +111,15 @@ final class RecordingSupervisor {
             let piece = min(left, 1_000)
             guard (try? stop.sleep(nanoseconds: piece * 1_000_000)) != nil else { return }
             left -= piece
+            let wasClosed = power.closedDetail != nil
             tick()
+            if wasClosed != (power.closedDetail != nil) { return }
         }
     }
 
     private func tick() {
         let now = context.clocks.now()
+        power.look(now.bootMilliseconds)
         events.tick(now)
         ledger.tick(now)
         health.tick(now)

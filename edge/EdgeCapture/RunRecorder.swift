@@ -19,6 +19,8 @@ final class RunRecorder {
     private let widthPixels: Int
     private let heightPixels: Int
     private let segmentTicks: Int64
+    let isKeyFramesOnly: Bool
+    private let encodedSound: EncodedSound?
 
     private var segment: SegmentWriter?
     private var segmentClock: SegmentClock
@@ -29,18 +31,23 @@ final class RunRecorder {
     private var lastSyncNanoseconds: Int64
     private var segmentOpenedNanoseconds: Int64
     private var lastArrivalNanoseconds: Int64
+    /// Decode time of the newest picture that was seen and not recorded: so long the one before it is shown.
+    private var passedTime: Int64?
     /// There is a file to hold the footage.
     var isOpen: Bool { segment != nil }
     let beganNanoseconds: Int64
 
     /// The first segment is opened with the first fragment: by then it is known when the run began.
     init(
-        _ context: RecorderContext, ledger: GapLedger, fragments: FragmentWriter, initSegment: InitSegment, video: CodecParameters, now: Moment
+        _ context: RecorderContext, ledger: GapLedger, fragments: FragmentWriter, initSegment: InitSegment, video: CodecParameters, isKeyFramesOnly: Bool = false,
+        encodedSound: EncodedSound? = nil, now: Moment
     ) {
         self.context = context
         self.ledger = ledger
         self.fragments = fragments
         self.initSegment = initSegment
+        self.isKeyFramesOnly = isKeyFramesOnly
+        self.encodedSound = encodedSound
         initSHA256 = ContentHash.sha256(initSegment.bytes)
         widthPixels = video.widthPixels
         heightPixels = video.heightPixels
@@ -66,6 +73,13 @@ final class RunRecorder {
             if mustCut { try cut(mediaTime: place.decodeTime, now) }
         }
         fragments.addVideo(packet.bytes, isAnnexB: isAnnexB, isKey: packet.isKey, at: place)
+        passedTime = nil
+    }
+
+    /// A picture came that is not recorded; the last one that was is shown on.
+    func passed(_ place: MediaTimeline.Placement, _ now: Moment) {
+        lastArrivalNanoseconds = now.bootNanoseconds
+        passedTime = place.decodeTime
     }
 
     /// Media time and the clock have gone apart, so that the run must end with this key frame's arrival.
@@ -107,7 +121,7 @@ final class RunRecorder {
     /// - Parameter next: when a picture came that follows without a break, though not in this run.
     func finish(_ end: SegmentEnd, _ now: Moment, next: Int64? = nil) -> StorageFault? {
         do throws(StorageFault) {
-            try flush(nextDecodeTime: nil, now)
+            try flush(nextDecodeTime: passedTime, isLast: true, now)
             let lastFrame = SegmentClock.nanoseconds(fragments.typicalVideoDuration)
             // The last picture is shown until now at the longest.
             let observed = min(lastArrivalNanoseconds + lastFrame, now.bootNanoseconds)
@@ -141,13 +155,13 @@ final class RunRecorder {
         }
     }
 
-    private func flush(nextDecodeTime: Int64?, _ now: Moment) throws(StorageFault) {
+    private func flush(nextDecodeTime: Int64?, isLast: Bool = false, _ now: Moment) throws(StorageFault) {
         guard !fragments.isEmpty else { return }
         if !hasBegun { try begin(now) }
         guard let segment else { return }
         try checkRefusal()
         do {
-            try fragments.flush(nextDecodeTime: nextDecodeTime) { bytes, summary in try segment.append(bytes, summary: summary) }
+            try fragments.flush(nextDecodeTime: nextDecodeTime, isLast: isLast) { bytes, summary in try segment.append(bytes, summary: summary) }
         } catch {
             throw context.fault(error)
         }
@@ -194,7 +208,8 @@ final class RunRecorder {
             bytes: progress.bytes, sha256: sha256, fragmentRoot: progress.fragments.root, fragmentCount: progress.fragmentCount,
             initBytes: header.initBytes, initSHA256: header.initSHA256, codecs: header.codecs, widthPixels: widthPixels,
             heightPixels: heightPixels, mediaStartTicks90k: header.mediaStartTicks90k, mediaDurationTicks90k: progress.durationTicks,
-            frames: progress.frames, drops: drops, end: end, configVersion: header.configVersion)
+            frames: progress.frames, drops: drops, end: end, configVersion: header.configVersion, isKeyFramesOnly: header.isKeyFramesOnly,
+            encodedSound: header.encodedSound)
         // Also when it is refused: the files are there, and recovery will say so.
         ledger.recorded(until: record.endBootMilliseconds)
         try ledger.gate.deliver(ClosedSegment(record: record, openPath: segment.openPath.string, sidePath: segment.sidePath.string))
@@ -216,7 +231,7 @@ final class RunRecorder {
             run: number, bootID: context.clocks.bootID, startBootMilliseconds: startMilliseconds, startWall: startWall,
             initBytes: Int64(initSegment.bytes.count), initSHA256: initSHA256,
             codecs: initSegment.codecs, widthPixels: widthPixels, heightPixels: heightPixels, mediaStartTicks90k: mediaStart,
-            configVersion: context.configuration.configVersion)
+            configVersion: context.configuration.configVersion, isKeyFramesOnly: isKeyFramesOnly ? true : nil, encodedSound: encodedSound)
         do {
             return try SegmentWriter(
                 storage: context.storage, directory: context.directory, sequence: context.sink.nextSequence(for: context.stream),

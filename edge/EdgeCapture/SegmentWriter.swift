@@ -6,36 +6,36 @@ import StorageIO
 import SystemPackage
 
 /// One open segment file and its side file. After any error only `salvage` and `discard` may be called.
-final class SegmentWriter {
+package final class SegmentWriter {
     /// What the file holds up to a point between two fragments.
-    struct Progress {
-        var bytes: Int64
+    package struct Progress {
+        package var bytes: Int64
         var sideBytes: Int64
         var hash: SHA256
-        var fragments = MerkleFrontier()
-        var fragmentCount = 0
-        var frames = 0
-        var durationTicks: Int64 = 0
+        package var fragments = MerkleFrontier()
+        package var fragmentCount = 0
+        package var frames = 0
+        package var durationTicks: Int64 = 0
 
-        var sha256: ContentHash? { ContentHash(Array(hash.finalize())) }
+        package var sha256: ContentHash? { ContentHash(Array(hash.finalize())) }
     }
 
-    let sequence: UInt64
-    let header: SideHeader
-    let openPath: FilePath
-    let sidePath: FilePath
+    package let sequence: UInt64
+    package let header: SideHeader
+    package let openPath: FilePath
+    package let sidePath: FilePath
     private let storage: any StorageIO
     private let directory: FilePath
     private let data: any AppendingFile
     private let side: any AppendingFile
     /// Everything appended; and what is durable of it.
-    private(set) var complete: Progress
+    package private(set) var complete: Progress
     private var synced: Progress?
     /// A failed sync is final: a second try would succeed and prove nothing.
     private var syncFailure: (any Error)?
     private var directorySynced = false
 
-    init(storage: any StorageIO, directory: FilePath, sequence: UInt64, header: SideHeader, initBytes: [UInt8]) throws {
+    package init(storage: any StorageIO, directory: FilePath, sequence: UInt64, header: SideHeader, initBytes: [UInt8]) throws {
         self.storage = storage
         self.directory = directory
         self.sequence = sequence
@@ -72,7 +72,7 @@ final class SegmentWriter {
         for path in paths { try storage.rename(path, to: aside(path)) }
     }
 
-    func append(_ fragment: UnsafeRawBufferPointer, summary: FragmentWriter.Summary) throws {
+    package func append(_ fragment: UnsafeRawBufferPointer, summary: FragmentWriter.Summary) throws {
         var fragmentHash = SHA256()
         fragmentHash.update(bufferPointer: fragment)
         guard let hash = ContentHash(Array(fragmentHash.finalize())) else { return }
@@ -93,7 +93,7 @@ final class SegmentWriter {
 
     var hasUnsynced: Bool { complete.fragmentCount > synced?.fragmentCount ?? 0 }
 
-    func sync() throws {
+    package func sync() throws {
         if let syncFailure { throw syncFailure }
         do {
             try data.sync()
@@ -108,7 +108,7 @@ final class SegmentWriter {
     }
 
     /// - Parameter isReadSoon: whether the disk's memory of it is of use: what was just recorded is sent or watched next.
-    func close(isReadSoon: Bool = true) {
+    package func close(isReadSoon: Bool = true) {
         if !isReadSoon { data.forget() }
         // All that was promised is synced; closing can only fail to free a descriptor.
         try? data.close()
@@ -140,7 +140,7 @@ final class SegmentWriter {
     }
 
     /// A segment without a fragment uses no sequence number and leaves no file.
-    func discard() {
+    package func discard() {
         close()
         try? storage.remove(openPath)
         try? storage.remove(sidePath)

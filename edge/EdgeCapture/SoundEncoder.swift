@@ -1,4 +1,5 @@
 import LibAV
+import RecordingModel
 
 /// Telephone sound (G.711), made into AAC, since no browser plays it in MP4. Gaps in the sound become silence, so that
 /// it stays beside the picture.
@@ -11,6 +12,8 @@ final class SoundEncoder {
     private static let bitsPerSecond = 32_000
 
     let timeBase: Rational
+    /// What the segment's entry says of it.
+    let record: EncodedSound
     var parameters: CodecParameters { encoder.parameters }
     private let source: Rational
     private let samplesPerSecond: Int64
@@ -30,6 +33,9 @@ final class SoundEncoder {
         encoder = try AudioEncoder(sampleRateHertz: rate, bitsPerSecond: Self.bitsPerSecond)
         output = try Packet()
         frame.reserveCapacity(encoder.frameSamples)
+        record = EncodedSound(
+            encoder: "aac, \(LibraryVersion.libavcodec)", settings: "AAC-LC, \(Self.bitsPerSecond) bit/s, one channel, aac_coder=fast",
+            source: "G.711 \(stream.parameters.codec == .g711ALaw ? "A-law" : "µ-law"), \(rate) Hz")
     }
 
     func take(_ packet: borrowing Packet, _ body: (borrowing Packet) -> Void) throws(LibAVError) {

@@ -1,4 +1,5 @@
 import LibAV
+import RecordingModel
 
 /// A camera's sound on its way into the file: copied where MP4 and browsers know it, else made into AAC.
 final class SoundTrack {
@@ -44,6 +45,9 @@ final class SoundTrack {
         }
         frameTicks = source.codec == .opus ? Int64(source.sampleRateHertz) / 50 : 1_024
     }
+
+    /// Nil where packets are copied.
+    var encoded: EncodedSound? { if case .encoded(let encoder) = treatment { encoder.record } else { nil } }
 
     /// A run begins with the parameters as they are.
     func adopt() { hasChanged = false }

@@ -64,12 +64,23 @@ final class CheckpointFile {
             try file.append(bytes)
             try file.sync()
         } catch {
-            // What reached the disk is unknown: the next call opens the file again and cuts it back first.
+            // What reached the disk is unknown: the next call opens the file again and cuts it back first. If it can be
+            // cut now, a process that starts before the power fails does not find a record that was never durable.
             try? file?.close()
             file = nil
+            _ = try? writable()
             throw error
         }
         add(signed, length: bytes.count)
+    }
+
+    /// The last record is taken back, and gone from the disk with the next `append`.
+    func removeLast() throws {
+        guard let record = positions.popLast() else { return }
+        length = record.offset
+        last = try positions.last.map { try read($0).checkpoint }
+        try? file?.close()
+        file = nil
     }
 
     private func writable() throws -> any AppendingFile {
@@ -89,6 +100,11 @@ final class CheckpointFile {
             throw LogStore.Damage(description: "the stored checkpoint of size \(position.size) cannot be read")
         }
         return signed
+    }
+
+    func contains(size: UInt64) -> Bool {
+        let index = firstIndex(above: size)
+        return index > 0 && positions[index - 1].size == size
     }
 
     /// Index in `positions` of the first checkpoint whose size is above this one.

@@ -27,9 +27,9 @@ struct IndexRow: Hashable, Sendable {
     var startUnixMilliseconds: Int64?
     var endUnixMilliseconds: Int64?
     var bytes: Int64?
-    /// Why a segment ended, a gap came about or a clock was fixed; where an event came from.
+    /// Why a segment ended, a gap came about or a clock was fixed; where an event came from; the state of a change of power.
     var reason: String?
-    /// An event's label; the name of an imported file.
+    /// An event's label; the name of an imported file; the reason for a change of power.
     var label: String?
     /// Of an imported file.
     var hash: String?
@@ -78,6 +78,10 @@ struct IndexRow: Hashable, Sendable {
             bytes = record.originalBytes
             label = record.originalName
             hash = record.originalSHA256.hex
+        case .power(let record):
+            setTime(entry.bootID, entry.bootMilliseconds, 0, entry.wall)
+            reason = record.state.rawValue
+            label = record.reason
         case .evicted(let removal), .released(let removal):
             bytes = removal.bytes
             reason = removal.reason.rawValue

@@ -7,7 +7,7 @@ import SystemPackage
 
 extension Journal {
     /// Asks the index. One that its answer shows to be damaged is made anew from the log, once; recording waits meanwhile.
-    private func ask<Answer>(_ question: (JournalIndex) throws -> Answer) throws -> Answer {
+    func ask<Answer>(_ question: (JournalIndex) throws -> Answer) throws -> Answer {
         do {
             return try question(index)
         } catch where JournalIndex.isDamage(error) {
@@ -45,16 +45,33 @@ extension Journal {
         package var record: SegmentRecord
         /// Overlaps an event of its camera.
         package var hasEvent: Bool
+        package var isPulled: Bool
     }
 
-    /// Segments that the hub's latest statement does not cover: those that are named first, then those with an event, then
-    /// the rest, each oldest entry first.
-    package func waiting(begun: [SegmentID] = [], excluding excluded: Set<SegmentID> = [], limit: Int) throws -> [Waiting] {
-        let found = try ask { try $0.waiting(begun: begun, limit: limit) { !excluded.contains($0) } }
-        return zip(found, try records(at: found.map(\.index))).map { Waiting(logIndex: $0.index, record: $1, hasEvent: $0.hasEvent) }
+    /// Segments that the hub's latest statement does not cover: thumbnails, those that are pulled, those that are named, those
+    /// with an event, proxies, and then the rest, each oldest entry first.
+    /// - Parameters:
+    ///   - events: whether those with an event are wanted, of whatever kind
+    ///   - kinds: of which the rest is wanted
+    package func waiting(
+        pulled: [(stream: StreamID, sequences: SequenceRanges)] = [], begun: [SegmentID] = [], excluding isExcluded: (SegmentID) -> Bool = { _ in false }, events: Bool = true,
+        kinds: Set<StreamKind> = Set(StreamKind.allCases), limit: Int
+    ) throws -> [Waiting] {
+        let found = try ask { try $0.waiting(pulled: pulled, begun: begun, events: events, kinds: kinds, limit: limit) { !isExcluded($0) } }
+        return zip(found, try records(at: found.map(\.index))).map { Waiting(logIndex: $0.index, record: $1, hasEvent: $0.hasEvent, isPulled: $0.isPulled) }
     }
 
-    private func records(at indexes: [UInt64]) throws -> [SegmentRecord] {
+    /// All segments that are here, with the time that their entries say and their content. Reads the log, in pieces
+    /// between which recording goes on.
+    package func footage() throws -> [(segment: SegmentID, recordedUnixMilliseconds: Int64, sha256: ContentHash)] {
+        let present = try ask { try $0.present() }
+        return try stride(from: 0, to: present.count, by: Self.footageAtOnce).flatMap { first in
+            try records(at: Array(present[first..<min(first + Self.footageAtOnce, present.count)])).map { ($0.id, $0.startWall.unixMilliseconds, $0.sha256) }
+        }
+    }
+    private static let footageAtOnce = 256
+
+    func records(at indexes: [UInt64]) throws -> [SegmentRecord] {
         try withWriter { writer in
             try indexes.map { index in
                 guard let line = try writer.log.lines(index..<(index + 1)).first, case .segment(let record) = try LogEntry(line: line).body else {
@@ -69,7 +86,13 @@ extension Journal {
     /// before takes the flags back: the hub has lost something and will be sent it again.
     /// - Precondition: the caller has checked the hub's signature, and that the statement is of this log.
     package func recordStatement(_ encoded: [UInt8], held: [StreamID: SequenceRanges], logSize: UInt64) throws {
-        let statement = JournalStatement(encoded: encoded, held: held, logSize: logSize)
+        // What comes later in the log than the statement speaks of, it cannot cover, whatever it lists.
+        let (newest, beyond) = try ask { (try $0.totals().newest, try $0.firstSequences(from: logSize)) }
+        let covered = held.reduce(into: [StreamID: SequenceRanges]()) { result, item in
+            guard let last = newest[item.key]?.sequence, beyond[item.key] != 0 else { return }
+            result[item.key] = item.value.upTo(min(last, beyond[item.key].map { $0 - 1 } ?? last))
+        }
+        let statement = JournalStatement(encoded: encoded, held: covered, logSize: logSize)
         try withWriter { writer in
             try StatementFile(statement, log: writer.log.log).write(files, storage)
             writer.apply(statement)
@@ -102,6 +125,13 @@ extension Journal {
     /// Puts a clock fix into the log: it re-dates everything of its boot.
     package func record(_ fix: ClockRecord) throws {
         try withWriter { try $0.append([.clock(fix)]) }
+        listeners.withLock { $0.notify() }
+    }
+
+    /// Puts a change of the power state into the log. Durable when it returns.
+    package func record(_ change: PowerRecord) throws {
+        guard change.isPlausible else { throw JournalError.implausiblePower }
+        try withWriter { try $0.append([.power(change)]) }
         listeners.withLock { $0.notify() }
     }
 

@@ -51,6 +51,7 @@ package final class Journal: Sendable {
     }
 
     package let logID: LogID
+    package var nodeID: NodeID { options.node }
     let options: Options
     let files: JournalFiles
     let storage: any StorageIO

@@ -16,6 +16,7 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Numbers in a segment's record that cannot be (see `Plausibility`).
     case implausible(SegmentID)
     case implausibleEvent(CameraID)
+    case implausiblePower
     /// The log asked for is longer than this one.
     case beyondLog(size: UInt64, asked: UInt64)
     case closed
@@ -34,6 +35,7 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         case .unexpectedSequence(let segment, let expected): "segment \(segment) is out of order: \(expected) is next"
         case .implausible(let segment): "the record of segment \(segment) holds a time, length or count that cannot be"
         case .implausibleEvent(let camera): "an event of camera \(camera) holds a number that cannot be"
+        case .implausiblePower: "a change of the power state holds a number or a text that cannot be"
         case .beyondLog(let size, let asked): "entry \(asked) is beyond the log's \(size) entries"
         case .closed: "the journal is closed"
         case .failed(let reason, _): "the journal stopped: \(reason)"

@@ -15,6 +15,7 @@ struct JournalFiles: Sendable {
     let indexDamaged: FilePath
     let statement: FilePath
     let pins: FilePath
+    let hubPins: FilePath
     let ballast: FilePath
     let imports: FilePath
     /// Written last by a clean stop; says at which log size.
@@ -30,6 +31,7 @@ struct JournalFiles: Sendable {
         indexDamaged = root.appending("index.damaged")
         statement = root.appending("statement.json")
         pins = root.appending("pins.json")
+        hubPins = root.appending("hub-pins.json")
         ballast = root.appending("reserve.bin")
         imports = root.appending(ImportManifest.folderName)
         stopped = root.appending("stopped.json")

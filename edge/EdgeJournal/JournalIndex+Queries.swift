@@ -67,7 +67,12 @@ extension JournalIndex {
     /// Rows of the given kinds that overlap a window of wall time, in order of their start.
     /// - Parameter newestFirst: the other way round, so that the limit leaves out the oldest.
     func spans(of stream: StreamID?, from: Int64?, to: Int64?, kinds: [String], newestFirst: Bool = false, limit: Int) throws -> [IndexRow] {
-        var sql = "SELECT * FROM entries WHERE stream IS NOT NULL AND kind IN (\(kinds.map { "'\($0)'" }.joined(separator: ", ")))"
+        // An event is told as it begins and again when it is over: the later entry stands for both.
+        var sql = """
+            SELECT * FROM entries AS o WHERE stream IS NOT NULL AND kind IN (\(kinds.map { "'\($0)'" }.joined(separator: ", ")))
+            AND NOT (kind = 'event' AND EXISTS (SELECT 1 FROM entries n
+                WHERE n.kind = 'event' AND n.stream = o.stream AND n.boot = o.boot AND n.start_boot = o.start_boot AND n.idx > o.idx))
+            """
         var arguments: StatementArguments = []
         if let stream {
             sql += " AND stream = ?"
@@ -112,32 +117,77 @@ extension JournalIndex {
         }
     }
 
-    /// Segments that the statement does not cover: first those that are named here, then those with an event, then the
-    /// rest, each in the order of the log.
+    /// Segments that the statement does not cover: first thumbnails, then those that are pulled, those that are named here, those with an event,
+    /// proxies, and the rest, each in the order of the log.
     /// - Parameter accepts: whether one is wanted; asked in this order, until enough are.
-    func waiting(begun: [SegmentID], limit: Int, _ accepts: (SegmentID) -> Bool) throws -> [(index: UInt64, hasEvent: Bool)] {
+    func waiting(
+        pulled: [(stream: StreamID, sequences: SequenceRanges)], begun: [SegmentID], events: Bool, kinds: Set<StreamKind>, limit: Int, _ accepts: (SegmentID) -> Bool
+    ) throws -> [(index: UInt64, hasEvent: Bool, isPulled: Bool)] {
         try database.read { database in
             let open = "SELECT s.idx, s.stream, s.sequence, \(Self.hasEvent) AS event FROM entries s WHERE s.kind = 'segment' AND s.removal IS NULL AND s.held = 0"
-            var found: [(index: UInt64, hasEvent: Bool)] = []
+            var found: [(index: UInt64, hasEvent: Bool, isPulled: Bool)] = []
             var indexes: Set<UInt64> = []
-            func take(_ rows: RowCursor) throws {
+            func take(_ rows: RowCursor, isPulled: Bool = false) throws {
                 while found.count < limit, let row = try rows.next() {
                     let index = UInt64(clamping: try row.value("idx") as Int64)
                     guard let stream = StreamID(try row.value("stream") as String),
                         accepts(SegmentID(stream: stream, sequence: UInt64(clamping: try row.value("sequence") as Int64))), indexes.insert(index).inserted
                     else { continue }
-                    found.append((index, try row.value("event")))
+                    found.append((index, try row.value("event"), isPulled))
+                }
+            }
+            let streams = try kinds.isDisjoint(with: [.thumbs, .proxy]) ? [] : Self.streamsOfSegments(database)
+            func take(_ kind: StreamKind) throws {
+                let names = streams.filter { kinds.contains(kind) && $0.hasSuffix("/\(kind.rawValue)") }
+                guard !names.isEmpty, found.count < limit else { return }
+                let places = names.map { _ in "?" }.joined(separator: ", ")
+                try take(Row.fetchCursor(database, sql: "\(open) AND s.stream IN (\(places)) ORDER BY s.idx", arguments: StatementArguments(names)))
+            }
+            try take(.thumbs)
+            for (stream, sequences) in pulled {
+                for range in sequences.ranges where found.count < limit {
+                    let arguments: StatementArguments = [stream.description, Int64(clamping: range.lowerBound), Int64(clamping: range.upperBound)]
+                    try take(Row.fetchCursor(database, sql: "\(open) AND s.stream = ? AND s.sequence BETWEEN ? AND ? ORDER BY s.sequence", arguments: arguments), isPulled: true)
                 }
             }
             for segment in begun {
                 try take(Row.fetchCursor(database, sql: "\(open) AND s.stream = ? AND s.sequence = ?", arguments: [segment.stream.description, Int64(clamping: segment.sequence)]))
             }
-            if try Bool.fetchOne(database, sql: "SELECT EXISTS (SELECT 1 FROM entries WHERE kind = 'event')") == true {
+            if events, try Bool.fetchOne(database, sql: "SELECT EXISTS (SELECT 1 FROM entries WHERE kind = 'event')") == true {
                 try take(Row.fetchCursor(database, sql: "\(open) AND \(Self.hasEvent) ORDER BY s.idx"))
             }
-            try take(Row.fetchCursor(database, sql: "\(open) ORDER BY s.idx"))
+            try take(.proxy)
+            let ofKinds = kinds.count == StreamKind.allCases.count ? "" : " AND (0\(kinds.map { " OR s.stream LIKE '%/\($0.rawValue)'" }.sorted().joined()))"
+            try take(Row.fetchCursor(database, sql: "\(open)\(ofKinds) ORDER BY s.idx"))
             return found
         }
+    }
+
+    /// From name to name in the index, whatever their number of segments.
+    private static func streamsOfSegments(_ database: Database) throws -> [String] {
+        let sql = """
+            WITH RECURSIVE names(name) AS (
+                SELECT MIN(stream) FROM entries WHERE kind = 'segment'
+                UNION ALL SELECT (SELECT MIN(stream) FROM entries WHERE kind = 'segment' AND stream > name) FROM names WHERE name IS NOT NULL
+            ) SELECT name FROM names WHERE name IS NOT NULL
+            """
+        return try String.fetchAll(database, sql: sql)
+    }
+
+    /// The lowest sequence of each stream from an entry of the log on. By the entries' numbers, of which few are beyond a
+    /// statement, and not by an index over all of them.
+    func firstSequences(from index: UInt64) throws -> [StreamID: UInt64] {
+        try database.read { database in
+            let sql = "SELECT stream, MIN(sequence) AS first FROM entries NOT INDEXED WHERE idx >= ? AND kind = 'segment' GROUP BY stream"
+            return try Row.fetchAll(database, sql: sql, arguments: [Int64(clamping: index)]).reduce(into: [:]) { result, row in
+                if let stream = StreamID(try row.value("stream") as String) { result[stream] = UInt64(clamping: try row.value("first") as Int64) }
+            }
+        }
+    }
+
+    /// Entries of the segments that are here, in the order of the log.
+    func present() throws -> [UInt64] {
+        try database.read { try Int64.fetchAll($0, sql: "SELECT idx FROM entries WHERE kind = 'segment' AND removal IS NULL ORDER BY idx") }.map { UInt64(clamping: $0) }
     }
 
     /// Sequences whose files the node has given up, per stream.

@@ -12,19 +12,42 @@ extension JournalIndex {
 
     /// What goes first. Within one, the oldest entry first.
     enum EvictionRank: CaseIterable {
-        case releasedMain, releasedProxy, releasedThumbs, unsyncedWithoutEvent, unsyncedWithEvent
+        case releasedMain, releasedProxy, releasedThumbs, mainWithoutEvent, proxyWithoutEvent, mainWithEvent, proxyWithEvent, thumbs
 
         static let released: [EvictionRank] = [.releasedMain, .releasedProxy, .releasedThumbs]
+        /// Where small things have come to fill the disk, they go before new footage does.
+        static let smallFirst: [EvictionRank] = [
+            .releasedMain, .releasedProxy, .releasedThumbs, .proxyWithoutEvent, .thumbs, .mainWithoutEvent, .proxyWithEvent, .mainWithEvent,
+        ]
+
+        private var kind: StreamKind {
+            switch self {
+            case .releasedMain, .mainWithoutEvent, .mainWithEvent: .main
+            case .releasedProxy, .proxyWithoutEvent, .proxyWithEvent: .proxy
+            case .releasedThumbs, .thumbs: .thumbs
+            }
+        }
 
         fileprivate var condition: String {
-            let event = JournalIndex.hasEvent
+            let stream = "s.stream LIKE '%/\(kind.rawValue)'"
             return switch self {
-            case .releasedMain: "s.held = 1 AND s.stream LIKE '%/\(StreamKind.main.rawValue)'"
-            case .releasedProxy: "s.held = 1 AND s.stream LIKE '%/\(StreamKind.proxy.rawValue)'"
-            case .releasedThumbs: "s.held = 1 AND s.stream LIKE '%/\(StreamKind.thumbs.rawValue)'"
-            case .unsyncedWithoutEvent: "s.held = 0 AND NOT \(event)"
-            case .unsyncedWithEvent: "s.held = 0 AND \(event)"
+            case .releasedMain, .releasedProxy, .releasedThumbs: "s.held = 1 AND \(stream)"
+            case .mainWithoutEvent, .proxyWithoutEvent: "s.held = 0 AND \(stream) AND NOT \(JournalIndex.hasEvent)"
+            case .mainWithEvent, .proxyWithEvent: "s.held = 0 AND \(stream) AND \(JournalIndex.hasEvent)"
+            case .thumbs: "s.held = 0 AND \(stream)"
             }
+        }
+    }
+
+    /// Bytes on this disk that the hub lacks: of footage, and of what was made of footage.
+    func unsyncedBytes() throws -> (main: Int64, small: Int64) {
+        try database.read { database in
+            let sql = """
+                SELECT coalesce(sum(bytes) FILTER (WHERE stream LIKE '%/main'), 0), coalesce(sum(bytes) FILTER (WHERE stream NOT LIKE '%/main'), 0)
+                FROM entries WHERE kind = 'segment' AND removal IS NULL AND held = 0
+                """
+            guard let row = try Row.fetchOne(database, sql: sql) else { return (0, 0) }
+            return (row[0], row[1])
         }
     }
 
@@ -32,6 +55,12 @@ extension JournalIndex {
     static let hasEvent = """
         EXISTS (SELECT 1 FROM entries e WHERE e.kind = 'event' AND e.stream = substr(s.stream, 1, instr(s.stream, '/')) || 'main'
         AND e.boot = s.boot AND e.start_boot < s.end_boot AND e.end_boot >= s.start_boot)
+        """
+
+    /// Whether a smaller copy of the segment `s` is on this disk: it begins when `s` does, by whatever clock.
+    private static let hasSmallCopy = """
+        EXISTS (SELECT 1 FROM entries p WHERE p.kind = 'segment' AND p.removal IS NULL AND p.start_wall = s.start_wall AND p.boot = s.boot
+        AND p.stream = substr(s.stream, 1, instr(s.stream, '/')) || 'proxy')
         """
 
     /// Goes through them until the body answers false.
@@ -48,11 +77,13 @@ extension JournalIndex {
     /// Segments whose end lies before, whatever is uncertain of it, oldest first, until the body answers false. Where
     /// nothing is known of their time they are left out; so is footage from cards that the hub lacks, because nobody
     /// can say when a card's clock was right, and the card may have been wiped since.
-    func forEachEnded(before unixMilliseconds: Int64, _ body: (Candidate) -> Bool) throws {
+    /// - Parameter onlyReducible: only footage without an event that the hub lacks and of which a smaller copy is here.
+    func forEachEnded(before unixMilliseconds: Int64, onlyReducible: Bool = false, _ body: (Candidate) -> Bool) throws {
         try database.read { database in
             let sql = """
                 SELECT s.* FROM entries s WHERE s.kind = 'segment' AND s.removal IS NULL AND s.end_wall < ?
-                AND (s.held = 1 OR s.boot NOT LIKE '\(ImportRecord.bootPrefix)%') ORDER BY s.end_wall
+                AND (s.held = 1 OR s.boot NOT LIKE '\(ImportRecord.bootPrefix)%')
+                \(onlyReducible ? "AND s.held = 0 AND s.stream LIKE '%/main' AND \(Self.hasSmallCopy) AND NOT \(Self.hasEvent)" : "") ORDER BY s.end_wall
                 """
             let rows = try IndexRow.fetchCursor(database, sql: sql, arguments: [unixMilliseconds])
             var corrections: [String: ClockCorrections] = [:]

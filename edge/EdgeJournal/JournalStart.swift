@@ -206,28 +206,33 @@ struct JournalStart {
         let inForce = try record(at: position)
         let current = try keys.current()
         if let current, current.verifier.text == inForce.key {
+            // Without it no verifier ever takes what follows, and the key that could sign it is gone.
+            guard position == 0 || log.checkpoints.contains(size: position + 1) else {
+                throw LogStore.Damage(description: "no checkpoint covers the change of keys at entry \(position)")
+            }
             if try keys.next() != nil { try keys.discardNext() }
             return (current, inForce.epoch)
         }
         guard let next = try keys.next(), next.verifier.text == inForce.key else {
             throw LogStore.Damage(description: "the private key of epoch \(inForce.epoch) is lost")
         }
-        if log.checkpoints.last?.size ?? 0 <= position {
-            guard let current, log.keyIndexes.count > 1, log.size == position + 1,
-                try current.verifier.text == record(at: log.keyIndexes[log.keyIndexes.count - 2]).key
-            else { throw LogStore.Damage(description: "the private key of epoch \(inForce.epoch) is lost before its checkpoint") }
+        // One that is there may be what the system remembers of a sync that failed: it is signed again, while that is possible.
+        if let current, log.keyIndexes.count > 1, log.size == position + 1, try current.verifier.text == record(at: log.keyIndexes[log.keyIndexes.count - 2]).key {
+            if log.checkpoints.last?.size == log.size { try log.checkpoints.removeLast() }
             try log.checkpoints.append(SignedCheckpoint(Checkpoint(log: log.log, size: log.size, root: log.root), signer: current))
+        } else if !log.checkpoints.contains(size: position + 1) {
+            throw LogStore.Damage(description: "the private key of epoch \(inForce.epoch) is lost before its checkpoint")
         }
         try keys.promoteNext()
         return (next, inForce.epoch)
     }
 
-    /// For each stream of a configured camera that was recorded before: from its last known end until now.
+    /// For the main stream of each configured camera that was recorded before (what is made of it has no time of its own): from its last known end until now.
     private func gaps(_ writer: JournalWriter, until now: Moment, cause: GapCause) throws -> [EntryBody] {
         let detail = options.interruption?.detail
             ?? (cause == .stopped ? "the recorder was stopped" : "the recorder was not running: power cut or crash")
         var bodies: [EntryBody] = []
-        for stream in try writer.index.streams() where options.cameras.contains(stream.camera) {
+        for stream in try writer.index.streams() where options.cameras.contains(stream.camera) && stream.kind == .main {
             let timeline = try StreamTimeline(stream: stream, writer: writer)
             guard let last = timeline.last else { continue }
             if let gap = try timeline.gap(until: now, bootID: clocks.bootID, cause: cause, detail: detail) { bodies.append(.gap(gap)) }

@@ -49,6 +49,7 @@ package struct JournalRow: Hashable, Sendable {
     package var segment: SegmentID? {
         if case .segment(let sequence, _, _, _, _) = kind { SegmentID(stream: stream, sequence: sequence) } else { nil }
     }
+    package var bytes: Int64? { if case .segment(_, _, let bytes, _, _) = kind { bytes } else { nil } }
     package var run: UInt64? { if case .segment(_, let run, _, _, _) = kind { run } else { nil } }
     /// By at least a second.
     package var isTimeCorrected: Bool { abs(startUnixMilliseconds - recordedStartUnixMilliseconds) >= 1_000 }

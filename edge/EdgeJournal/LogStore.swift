@@ -145,6 +145,8 @@ final class LogStore {
             try file.sync()
         } catch {
             isCurrentSpent = true
+            // If it can be cut now, a process that starts before the power fails finds no lines that were never durable.
+            try? cut(files[ordinal].path, to: files[ordinal].length)
             throw error
         }
         for line in lines {

@@ -21,19 +21,24 @@ package struct Pin: Hashable, Sendable, Codable {
 enum PinFile {
     private static let byteLimit = 1 << 20
 
-    static func read(_ files: JournalFiles, _ storage: any StorageIO) throws -> [Pin] {
-        guard try storage.size(files.pins) != nil else { return [] }
+    static func read(_ file: FilePath, _ storage: any StorageIO) throws -> [Pin] {
+        guard try storage.size(file) != nil else { return [] }
         do {
-            return try JSONDecoder().decode([Pin].self, from: Data(storage.read(files.pins, limitBytes: byteLimit)))
+            return try JSONDecoder().decode([Pin].self, from: Data(storage.read(file, limitBytes: byteLimit)))
         } catch let error as DecodingError {
-            throw JournalError.unreadable(file: files.pins.string, reason: "\(error)")
+            throw JournalError.unreadable(file: file.string, reason: "\(error)")
         }
     }
 
-    static func write(_ pins: [Pin], _ files: JournalFiles, _ storage: any StorageIO) throws {
+    static func write(_ pins: [Pin], _ file: FilePath, _ storage: any StorageIO) throws {
         let bytes = try encodeSorted(pins)
-        guard bytes.count <= byteLimit else { throw JournalError.failed(reason: "too many pins: \(files.pins.string) would have more than 1 MiB") }
-        try storage.replace(files.pins, with: bytes)
+        guard bytes.count <= byteLimit else { throw JournalError.failed(reason: "too many pins: \(file.string) would have more than 1 MiB") }
+        try storage.replace(file, with: bytes)
+    }
+
+    /// What the crew and the hub forbid to give up.
+    static func allRanges(_ files: JournalFiles, _ storage: any StorageIO) throws -> [StreamID: SequenceRanges] {
+        ranges(try read(files.pins, storage) + read(files.hubPins, storage))
     }
 
     static func ranges(_ pins: [Pin]) -> [StreamID: SequenceRanges] {
@@ -42,8 +47,17 @@ enum PinFile {
 }
 
 extension JournalReader {
-    package func pins() throws -> [Pin] { try PinFile.read(files, storage) }
+    package func pins() throws -> [Pin] { try PinFile.read(files.pins, storage) }
+    /// What the hub asked to keep, in its newest answer.
+    package func hubPins() throws -> [Pin] { try PinFile.read(files.hubPins, storage) }
 
     /// Replaces all pins. A running recorder reads them before it next gives anything up.
-    package func setPins(_ pins: [Pin]) throws { try PinFile.write(pins, files, storage) }
+    package func setPins(_ pins: [Pin]) throws { try PinFile.write(pins, files.pins, storage) }
+}
+
+extension Journal {
+    /// Replaces what the hub asked to keep. It holds before anything is next given up.
+    package func setHubPins(_ pins: [Pin]) throws {
+        try withWriter { _ in try PinFile.write(pins, files.hubPins, storage) }
+    }
 }

@@ -6,8 +6,9 @@ import SystemPackage
 
 /// Gives footage up when space or age demand it, in small rounds between commits.
 ///
-/// The order: released main, released proxy, thumbnails that the hub has, then what was never forwarded: without an
-/// event first, then with one; oldest entry first in each. Pinned footage never.
+/// The order: released main, released proxy, thumbnails that the hub has, then what was never forwarded: footage without an
+/// event, its proxies, footage with an event, its proxies, thumbnails; oldest entry first in each. So of footage that has
+/// to go its small copies stay. Where these have become a quarter of what waits, they go first. Pinned footage never.
 ///
 /// A round: 1. `released` and `evicted` entries, durable (one sync). 2. The files are unlinked, footage before its side
 /// file. 3. The folders are synced. A cut after 1 leaves files that the next start unlinks (`SegmentRecovery`).
@@ -28,9 +29,11 @@ struct Retention {
     ///   - bytesToFree: 0 when only age is asked.
     ///   - bytesForImport: what footage from a card lacks beyond that; only released footage goes for it.
     func round(bytesToFree: Int64, bytesForImport: Int64 = 0, now: Moment) throws -> Outcome {
-        let pinned = PinFile.ranges(try PinFile.read(writer.files, writer.storage))
+        let pinned = try PinFile.allRanges(writer.files, writer.storage)
         if bytesToFree > 0 {
-            let chosen = try choose(bytesToFree: bytesToFree, pinned: pinned)
+            let waiting = try writer.index.unsyncedBytes()
+            let ranks = waiting.small > waiting.main / 3 ? JournalIndex.EvictionRank.smallFirst : JournalIndex.EvictionRank.allCases
+            let chosen = try choose(bytesToFree: bytesToFree, ranks: ranks, pinned: pinned)
             guard !chosen.isEmpty else { return .nothingLeft }
             try remove(chosen, .space)
             return .more
@@ -42,13 +45,14 @@ struct Retention {
                 return .more
             }
         }
-        let old = try expired(now: now, pinned: pinned)
-        guard !old.isEmpty else { return .enough }
-        try remove(old, .age)
-        return .more
+        let old = try expired(now: now, days: writer.options.limits.keepDays, pinned: pinned)
+        if !old.isEmpty { try remove(old, .age) }
+        let reducible = try expired(now: now, days: writer.options.limits.reduceAfterDays, onlyReducible: true, pinned: pinned)
+        if !reducible.isEmpty { try remove(reducible, .reduced) }
+        return old.isEmpty && reducible.isEmpty ? .enough : .more
     }
 
-    private func choose(bytesToFree: Int64, ranks: [JournalIndex.EvictionRank] = JournalIndex.EvictionRank.allCases, pinned: [StreamID: SequenceRanges]) throws -> [Candidate] {
+    private func choose(bytesToFree: Int64, ranks: [JournalIndex.EvictionRank], pinned: [StreamID: SequenceRanges]) throws -> [Candidate] {
         var chosen: [Candidate] = []
         var freed: Int64 = 0
         for rank in ranks {
@@ -73,14 +77,14 @@ struct Retention {
 
     /// Age counts only where a clock from outside the node is known, and where that has been in the log for a while: a
     /// battery clock may say any year, and footage that was recorded under one first has to be re-dated.
-    private func expired(now: Moment, pinned: [StreamID: SequenceRanges]) throws -> [Candidate] {
-        guard let days = writer.options.limits.keepDays, now.wall.source >= .hub, !writer.isIndexBehind,
+    private func expired(now: Moment, days: Int?, onlyReducible: Bool = false, pinned: [StreamID: SequenceRanges]) throws -> [Candidate] {
+        guard let days, now.wall.source >= .hub, !writer.isIndexBehind,
             now.bootMilliseconds - writer.startedBootMilliseconds >= Self.settleMilliseconds,
             let fix = try writer.index.firstTrustedFix(of: writer.clocks.bootID), now.bootMilliseconds - fix >= Self.settleMilliseconds
         else { return [] }
         let cutoff = now.wall.unixMilliseconds - now.wall.uncertaintyMilliseconds - Int64(days) * 86_400_000
         var old: [Candidate] = []
-        try writer.index.forEachEnded(before: cutoff) { candidate in
+        try writer.index.forEachEnded(before: cutoff, onlyReducible: onlyReducible) { candidate in
             if mayGo(candidate, pinned) { old.append(candidate) }
             return old.count < Self.roundLimit
         }

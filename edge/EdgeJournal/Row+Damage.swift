@@ -14,7 +14,8 @@ extension Row {
         guard hasColumn(column) else { throw Self.damage(column) }
         let stored: DatabaseValue = self[column]
         if stored.isNull { return nil }
-        guard let value = Value.fromDatabaseValue(stored) else { throw Self.damage(column) }
+        // GRDB reads bytes as text too, but SQL does not find them as text.
+        guard let value = Value.fromDatabaseValue(stored), value.databaseValue == stored else { throw Self.damage(column) }
         return value
     }
 

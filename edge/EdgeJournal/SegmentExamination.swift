@@ -95,7 +95,8 @@ struct SegmentExamination {
             bytes: keptBytes, sha256: sha256, fragmentRoot: fragmentRoot, fragmentCount: fragments.count, initBytes: header.initBytes,
             initSHA256: header.initSHA256, codecs: header.codecs, widthPixels: header.widthPixels, heightPixels: header.heightPixels,
             mediaStartTicks90k: header.mediaStartTicks90k, mediaDurationTicks90k: ticks, frames: fragments.reduce(0) { $0 + $1.frames },
-            drops: 0, end: .powerCut, configVersion: header.configVersion)
+            drops: 0, end: .powerCut, configVersion: header.configVersion, isKeyFramesOnly: header.isKeyFramesOnly, made: header.made,
+            encodedSound: header.encodedSound)
     }
 }
 
@@ -106,6 +107,6 @@ extension SideHeader {
         return (0...Plausibility.segmentBytesMax).contains(initBytes) && isTime(startBootMilliseconds) && isTime(mediaStartTicks90k)
             && isTime(startWall.unixMilliseconds) && isTime(startWall.uncertaintyMilliseconds) && run < Plausibility.sequenceMax
             && [widthPixels, heightPixels].allSatisfy { (0...65_535).contains($0) }
-            && [bootID, codecs, configVersion].allSatisfy { $0.utf8.count <= Plausibility.textBytesMax }
+            && [bootID, codecs, configVersion].allSatisfy { $0.utf8.count <= Plausibility.textBytesMax } && made?.isPlausible ?? true
     }
 }

@@ -48,23 +48,27 @@ extension SegmentRecovery {
 
     func seal(_ leftover: Leftover, _ proof: Proof, as target: SegmentID, _ timeline: inout StreamTimeline, others: [StreamTimeline.Span]) throws {
         let found = proof.found
+        let record = found.record(target)
+        // Without a power cut in between, the system may remember what a failed sync never wrote.
+        let isSuspect = record.bootID == writer.clocks.bootID || record.made != nil
         // 1. The prefix alone, durable.
-        try cut(leftover.data, from: found.fileBytes, to: found.keptBytes)
+        try cut(leftover.data, from: found.fileBytes, to: found.keptBytes, isSuspect: isSuspect)
         // 2. The final name. A side file that moves is copied first and removed last: at any cut the footage has one.
         if proof.side == files.side(target) {
-            try cut(proof.side, from: found.sideBytes, to: found.keptSideBytes)
+            try cut(proof.side, from: found.sideBytes, to: found.keptSideBytes, isSuspect: isSuspect)
         } else {
             try storage.replace(files.side(target), with: Array(try storage.read(proof.side).prefix(Int(found.keptSideBytes))))
         }
         if !leftover.isSealed { try storage.rename(leftover.data, to: files.sealed(target)) }
         try writer.syncDirectory(of: target.stream)
         // 3. The entries.
-        let record = found.record(target)
         let span = StreamTimeline.Span(record)
         var bodies: [EntryBody] = []
-        // Imported footage has a clock of its own: it says nothing of the recorder's time.
+        // Imported footage has a clock of its own, and what is made of other footage its source's: neither says anything of
+        // the recorder's time.
         let isImported = record.bootID.hasPrefix(ImportRecord.bootPrefix)
-        if !isImported, let gap = try timeline.gap(before: span, with: others, cause: gapCause, detail: "what was noted of this time was lost when the recorder stopped") {
+        let hasOwnTime = !isImported && target.stream.kind == .main
+        if hasOwnTime, let gap = try timeline.gap(before: span, with: others, cause: gapCause, detail: "what was noted of this time was lost when the recorder stopped") {
             bodies.append(.gap(gap))
             timeline.add(StreamTimeline.Span(gap))
         }
@@ -73,17 +77,40 @@ extension SegmentRecovery {
         }
         bodies.append(.segment(record))
         try writer.append(bodies)
-        if !isImported { timeline.add(span) }
+        if hasOwnTime { timeline.add(span) }
         writer.logger.notice(
             "a segment was recovered",
             metadata: ["segment": "\(target)", "kept_bytes": "\(found.keptBytes)", "lost_bytes": "\(found.lostBytes)"])
     }
 
-    private func cut(_ path: FilePath, from length: Int64, to kept: Int64) throws {
+    private func cut(_ path: FilePath, from length: Int64, to kept: Int64, isSuspect: Bool) throws {
+        if isSuspect {
+            do { return try writeAnew(path, kept) } catch let error as StorageError where error.errno == .noSpace {
+                writer.logger.warning("there is no room to write a recovered file anew; it is taken as it is", metadata: ["path": "\(path)"])
+            }
+        }
         let file = try storage.openForAppending(path)
         if length != kept { try file.truncate(to: kept) }
         try file.sync()
         try file.close()
+    }
+
+    /// The first bytes of the file as a new one in its place: a sync after one that failed succeeds and writes nothing.
+    private func writeAnew(_ path: FilePath, _ kept: Int64) throws {
+        let temporary = FilePath(path.string + ".new")
+        try storage.remove(temporary)
+        let source = try storage.openForReading(path)
+        let file = try storage.openForAppending(temporary)
+        var offset: Int64 = 0
+        while offset < kept {
+            let piece = try source.read(at: offset, count: Int(min(kept - offset, 1 << 20)))
+            guard !piece.isEmpty else { throw JournalError.unreadable(file: path.string, reason: "it became shorter while it was recovered") }
+            try piece.withUnsafeBytes { try file.append($0) }
+            offset += Int64(piece.count)
+        }
+        try file.sync()
+        try file.close()
+        try storage.rename(temporary, to: path)
     }
 
     /// Nothing can be proven of the file: it is logged first and removed then. Its side file is an orphan after that.

@@ -11,12 +11,15 @@ package struct StorageLimits: Hashable, Sendable {
     package var highBytes: Int64?
     /// Footage older than this goes, forwarded or not; nil keeps it for as long as there is space.
     package var keepDays: Int?
+    /// Footage without an event that is older than this and that the hub lacks goes where a smaller copy of it is on the disk; nil keeps both.
+    package var reduceAfterDays: Int?
 
-    package init(reserveBytes: Int64? = nil, lowBytes: Int64? = nil, highBytes: Int64? = nil, keepDays: Int? = nil) {
+    package init(reserveBytes: Int64? = nil, lowBytes: Int64? = nil, highBytes: Int64? = nil, keepDays: Int? = nil, reduceAfterDays: Int? = nil) {
         self.reserveBytes = reserveBytes
         self.lowBytes = lowBytes
         self.highBytes = highBytes
         self.keepDays = keepDays
+        self.reduceAfterDays = reduceAfterDays
     }
 
     /// The marks on a disk of this size, all as free bytes: reserve < low ≤ high.

@@ -4,8 +4,10 @@ import RecordingModel
 ///
 /// An event begins when activity of at least `startScore` has lasted `minimumMilliseconds`, or with a trigger. It goes on
 /// while there is activity of at least `continueScore`, and is over when there was none for `coolDownMilliseconds`; its
-/// end is then the last activity, without the cool-down. It is told when it is over; one that lasts longer is told in
-/// pieces of `pieceMilliseconds`, so that a power cut loses at most one and a range never waits for an hour-long event.
+/// end is then the last activity, without the cool-down. It is told when it begins, so that somebody far away hears of it at
+/// once, and again when it is over; one that lasts longer is told in pieces of `pieceMilliseconds`, so that a power cut loses
+/// at most one and a range never waits for an hour-long event. What is told later with the same start takes the place of
+/// what was told before.
 /// Times are boot-clock milliseconds; one that lies before the last one counts as the last one.
 package struct EventTracker: Sendable {
     package struct Settings: Hashable, Sendable {
@@ -32,6 +34,8 @@ package struct EventTracker: Sendable {
         package var startMilliseconds: Int64
         package var endMilliseconds: Int64
         package var score: Int
+        /// The event goes on; another piece with the same start follows.
+        package var isBeginning = false
     }
 
     /// What one source says under one label, while it lasts.
@@ -51,6 +55,8 @@ package struct EventTracker: Sendable {
         /// The last moment that somebody saw or claimed something; never later than the last moment known.
         var activeMilliseconds: Int64
         var score: Int
+        /// What was said as it began.
+        var beginning: Piece?
         var hasPiece = false
     }
 
@@ -170,10 +176,17 @@ package struct EventTracker: Sendable {
     private mutating func split() -> [Piece] {
         guard var event = open else { return [] }
         var pieces: [Piece] = []
+        if event.beginning == nil, event.activeMilliseconds - event.pieceStartMilliseconds < settings.pieceMilliseconds {
+            var beginning = piece(event, to: event.activeMilliseconds)
+            beginning.isBeginning = true
+            event.beginning = beginning
+            pieces.append(beginning)
+        }
         while event.activeMilliseconds - event.pieceStartMilliseconds >= settings.pieceMilliseconds {
             let end = event.pieceStartMilliseconds + settings.pieceMilliseconds
             pieces.append(piece(event, to: end))
             event.pieceStartMilliseconds = end
+            event.beginning = pieces.last
             event.hasPiece = true
         }
         open = event
@@ -184,8 +197,13 @@ package struct EventTracker: Sendable {
         guard let event = open else { return [] }
         open = nil
         lastActive = event.activeMilliseconds
-        // What was told in whole pieces to its end needs no empty one.
-        return event.hasPiece && event.activeMilliseconds == event.pieceStartMilliseconds ? [] : [piece(event, to: event.activeMilliseconds)]
+        // What was told in whole pieces to its end needs no empty one, and what was told whole as it began is not said twice.
+        if event.hasPiece, event.activeMilliseconds == event.pieceStartMilliseconds { return [] }
+        var last = piece(event, to: event.activeMilliseconds)
+        last.isBeginning = true
+        if last == event.beginning { return [] }
+        last.isBeginning = false
+        return [last]
     }
 
     private func piece(_ event: Open, to end: Int64) -> Piece {

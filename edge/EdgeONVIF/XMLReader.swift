@@ -128,7 +128,8 @@ private final class XMLTreeBuilder {
     }
 
     func end() {
-        guard reason == nil, var (element, text) = open.popLast() else { return }
+        guard reason == nil, let (opened, text) = open.popLast() else { return }
+        var element = opened
         func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
         element.text = String(decoding: Array(text.drop(while: isSpace).reversed().drop(while: isSpace).reversed()), as: UTF8.self)
         if open.isEmpty { root = element } else { open[open.count - 1].element.children.append(element) }

@@ -19,12 +19,18 @@ package struct HubConnection: Sendable {
         var status: Int
         var body: [UInt8]
 
-        func decoded<Reply: Decodable>(_ type: Reply.Type) throws -> Reply {
+        /// - Throws: `SyncError.refused` when it is a problem document.
+        func accepted() throws -> [UInt8] {
             guard (200..<300).contains(status) else {
                 let problem = try? JSONDecoder().decode(Problem.self, from: Data(body))
                 throw SyncError.refused(problem ?? Problem(status: status, title: "no reason given"))
             }
-            guard let reply = try? MessageCoding.decode(type, from: body) else { throw SyncError.malformedAnswer }
+            return body
+        }
+
+        func decoded<Reply: Decodable>(_ type: Reply.Type, knowing dictionaries: SharedDictionaries = .shipped) throws -> Reply {
+            let body = try accepted()
+            guard let reply = try? MessageCoding.decode(type, from: body, knowing: dictionaries) else { throw SyncError.malformedAnswer }
             return reply
         }
     }
@@ -38,7 +44,7 @@ package struct HubConnection: Sendable {
     /// Opens a connection, runs `body` on it, and closes it.
     /// - Throws: `SyncError.otherHubKey` before anything is sent when the peer's key is not `pin`.
     package static func with<Result: Sendable>(
-        host: String, port: Int, pin: ContentHash, identity: IdentityKey, timeouts: SyncTimeouts,
+        host: String, port: Int, pin: ContentHash, identity: IdentityKey, timeouts: SyncTimeouts, device: String? = nil,
         _ body: @escaping @Sendable (HubConnection) async throws -> Result
     ) async throws -> Result {
         let isOther = Atomic(false)
@@ -50,7 +56,10 @@ package struct HubConnection: Sendable {
                 .channelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .channelOption(.socketOption(.so_keepalive), value: 1)
                 .connect(host: host, port: port) { channel in
-                    channel.eventLoop.makeFutureWithTask { await Transport.prepare(channel, timeouts) }.flatMapThrowing { _ in
+                    channel.eventLoop.makeFutureWithTask {
+                        if let device { try await Transport.bind(channel, device: device) }
+                        await Transport.prepare(channel, timeouts)
+                    }.flatMapThrowing { _ in
                         let tls = try NIOSSLClientHandler(
                             context: context, serverHostname: nil,
                             customVerificationCallback: { certificates, promise in
@@ -63,6 +72,8 @@ package struct HubConnection: Sendable {
                         return try Stream(wrappingChannelSynchronously: channel)
                     }
                 }
+        } catch let error as SyncError {
+            throw error
         } catch {
             throw SyncError.cannotConnect("\(error)")
         }
@@ -92,9 +103,13 @@ package struct HubConnection: Sendable {
     }
 
     /// Whether the address accepts a connection. Nothing is said on it.
-    static func isReachable(host: String, port: Int, seconds: Int) async -> Bool {
+    static func isReachable(host: String, port: Int, device: String?, seconds: Int) async -> Bool {
         let channel = try? await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .connectTimeout(.seconds(Int64(seconds))).connect(host: host, port: port).get()
+            .connectTimeout(.seconds(Int64(seconds)))
+            .channelInitializer { channel in
+                channel.eventLoop.makeFutureWithTask { if let device { try await Transport.bind(channel, device: device) } }
+            }
+            .connect(host: host, port: port).get()
         channel?.close(promise: nil)
         return channel != nil
     }
@@ -132,8 +147,11 @@ package struct HubConnection: Sendable {
 
     /// Sends a message. Its answer comes later.
     func send(_ path: String, _ message: some Encodable) async throws {
-        let body = try MessageCoding.encode(message)
-        write(head: path, ["Content-Type": SyncRoutes.messageType, "Content-Length": "\(body.count)"])
+        try await send(path, SyncRoutes.messageType, try MessageCoding.encode(message))
+    }
+
+    func send(_ path: String, _ type: String, _ body: [UInt8]) async throws {
+        write(head: path, ["Content-Type": type, "Content-Length": "\(body.count)"])
         channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: body))), promise: nil)
         try await bounded { try await channel.writeAndFlush(HTTPClientRequestPart.end(nil)) }
     }

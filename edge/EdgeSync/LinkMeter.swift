@@ -8,14 +8,40 @@ final class LinkMeter: Sendable {
         /// Since when an answer is due, or the last one came while another is.
         var dueSinceMilliseconds: Int64?
         var note = ""
+        var carriedBytes: UInt64 = 0
+        /// Somebody waits for room.
+        var isAwaited = false
     }
     private let state: Mutex<State>
     private let nowMilliseconds: @Sendable () -> Int64
+    private let bytesPerSecondMax: Int64?
+    private let carried: @Sendable (Int64) async -> Void
+    private let contacts: ContactBook?
+    /// A packet of 1,500 bytes carries 1,448 of the stream.
+    private static let packetBytes: (whole: Int64, payload: Int64) = (1_500, 1_448)
 
-    /// - Parameter bytesPerSecond: what the last connection found; 0 when there was none
-    init(bytesPerSecond: Int64, nowMilliseconds: @escaping @Sendable () -> Int64) {
+    /// - Parameters:
+    ///   - bytesPerSecond: what the last connection found; 0 when there was none
+    ///   - bytesPerSecondMax: what the link is sent at most; nil for no bound
+    ///   - contacts: told four times a second what has arrived
+    ///   - carried: told how many bytes have crossed the link since it was told last
+    init(
+        bytesPerSecond: Int64, bytesPerSecondMax: Int64? = nil, nowMilliseconds: @escaping @Sendable () -> Int64, contacts: ContactBook? = nil,
+        carried: @escaping @Sendable (Int64) async -> Void = { _ in }
+    ) {
+        self.bytesPerSecondMax = bytesPerSecondMax
+        self.carried = carried
+        self.contacts = contacts
         state = Mutex(State(meter: DeliveryMeter(bytesPerSecond: bytesPerSecond)))
         self.nowMilliseconds = nowMilliseconds
+    }
+
+    /// Whether footage may follow. When not, the next tick that finds room says so.
+    func hasRoom() -> Bool {
+        state.withLock { state in
+            state.isAwaited = !state.meter.hasRoom
+            return !state.isAwaited
+        }
     }
 
     var deliveredFrames: Int { state.withLock { $0.meter.deliveredFrames } }
@@ -40,28 +66,48 @@ final class LinkMeter: Sendable {
     /// Tells the kernel what the link is known to bear.
     func tune(_ connection: HubConnection) async {
         let (rate, pace) = state.withLock { ($0.meter.pacingRate, $0.meter.pace) }
-        await connection.tune(pacingRate: rate, unsentBytes: pace.unsentBytes)
+        await connection.tune(pacingRate: min(rate, bytesPerSecondMax ?? .max), unsentBytes: pace.unsentBytes)
     }
 
     private func stalledMilliseconds(_ connection: HubConnection) async -> Int64 {
         guard let reading = await connection.reading() else { return 0 }
+        contacts?.moved(acknowledgedBytes: Int64(clamping: reading.acknowledgedBytes), isUnderWay: reading.outstandingBytes > 0)
         let now = nowMilliseconds()
+        await count(reading)
         return state.withLock {
             $0.meter.read(reading, isAnswerDue: $0.dueSinceMilliseconds != nil, nowMilliseconds: now)
             return $0.meter.stalledMilliseconds
         }
     }
 
+    /// Counts what has crossed since the last reading: at a contact's end.
+    func settle(_ connection: HubConnection) async {
+        if let reading = await connection.reading() { await count(reading) }
+    }
+
+    private func count(_ reading: TransportReading) async {
+        let new = state.withLock { state in
+            defer { state.carriedBytes = max(state.carriedBytes, reading.carriedBytes) }
+            return Int64(clamping: reading.carriedBytes) - Int64(clamping: state.carriedBytes)
+        }
+        if new > 0 { await carried(new * Self.packetBytes.whole / Self.packetBytes.payload) }
+    }
+
     /// Keeps the kernel's bounds up to date, and watches for silence. A silent connection is kept: the kernel knocks every
     /// second, and goes on at once when the link is back. Only when a new one could be made, and the old one is silent all
     /// the same, is it of no use any more: an address has changed.
-    /// - Parameter ticks: four a second, so that what is learnt of a link of long round trips is used within one
-    func watch(_ connection: HubConnection, _ timeouts: SyncTimeouts, _ dial: @Sendable () async -> Bool, _ ticks: AsyncStream<Void>) async {
+    /// - Parameters:
+    ///   - ticks: four a second, so that what is learnt of a link of long round trips is used within one
+    ///   - onRoom: called when there is room again that somebody waits for
+    func watch(
+        _ connection: HubConnection, _ timeouts: SyncTimeouts, _ dial: @Sendable () async -> Bool, onRoom: @Sendable () -> Void, _ ticks: AsyncStream<Void>
+    ) async {
         let limit = Int64(timeouts.stallSeconds) * 1_000
         var reachableSince: Int64?
         var renewed = nowMilliseconds()
         for await _ in ticks {
             let stalled = await stalledMilliseconds(connection)
+            if state.withLock({ $0.isAwaited && $0.meter.hasRoom }) { onRoom() }
             let now = nowMilliseconds()
             // After an outage BBR's memory of the link is what it goes on with.
             if state.withLock({ $0.meter.isAfterOutage(now) }) { renewed = now }

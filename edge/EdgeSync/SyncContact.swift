@@ -26,11 +26,13 @@ struct SyncContact: Sendable {
     let nowMilliseconds: @Sendable () -> Int64
     let progress: @Sendable (@Sendable (inout SyncProgress) -> Void) -> Void
     let hubTime: @Sendable (HubTime) -> Void
+    let uplinks: Uplinks
+    let contacts: ContactBook?
     let logger: Logger
 
     /// - Parameter dial: whether the hub's address answers at all: asked when the connection is silent.
     func run(
-        on connection: HubConnection, _ machine: inout NodeSyncMachine, meter: LinkMeter, mode: Mode, dial: @escaping @Sendable () async -> Bool, changes: AsyncStream<Void>
+        on connection: HubConnection, over link: Uplink, _ machine: inout NodeSyncMachine, meter: LinkMeter, mode: Mode, dial: @escaping @Sendable () async -> Bool, changes: AsyncStream<Void>
     ) async throws {
         let signals = Signals()
         await meter.tune(connection)
@@ -38,12 +40,18 @@ struct SyncContact: Sendable {
         connection.every(milliseconds: 1_000 * timeouts.heartbeatSeconds) { signals.raise(.heartbeat) }
         let (ticks, tick) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         connection.every(milliseconds: 1_000 / LinkMeter.ticksPerSecond) { tick.yield() }
+        var reviewedMilliseconds: Int64?
         var talk = Talk(contact: self, connection: connection, meter: meter)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 for await _ in changes { signals.raise(.change) }
             }
-            group.addTask { await meter.watch(connection, timeouts, dial, ticks) }
+            if let energy = uplinks.energy {
+                group.addTask {
+                    for await _ in energy.changes() { signals.raise(.energy) }
+                }
+            }
+            group.addTask { await meter.watch(connection, timeouts, dial, onRoom: { signals.raise(.room) }, ticks) }
             defer { group.cancelAll() }
             while true {
                 try Task.checkCancellation()
@@ -51,18 +59,41 @@ struct SyncContact: Sendable {
                     switch signal {
                     case .change: machine.lookAgain()
                     case .heartbeat: machine.helloIsDue()
-                    case .answer: break
+                    case .energy:
+                        reviewedMilliseconds = nil
+                        if talk.isBehind(uplinks.energy) { machine.helloIsDue() }
+                    case .answer, .room: break
                     }
+                }
+                let now = nowMilliseconds()
+                if reviewedMilliseconds.map({ now - $0 >= Self.reviewMilliseconds }) ?? true {
+                    try review(link, &machine)
+                    reviewedMilliseconds = now
                 }
                 machine.delivered(frames: meter.deliveredFrames)
                 let isMoving = try await talk.step(&machine)
                 meter.answer(isDue: machine.isAnswerDue)
                 if isMoving { continue }
-                if mode == .untilCaughtUp, machine.isSettled(logSize: try await source.logSize()) { return }
+                // With a budget that is used up, or a class that may not cross, there is nothing left to do.
+                if mode == .untilCaughtUp || uplinks.energy?.energy.callSeconds != nil, machine.isSettled(logSize: try await source.logSize()) { return }
                 await connection.expectAnswer(machine.isAnswerDue)
                 await signals.next()
             }
         }
+    }
+}
+
+extension SyncContact {
+    /// How often hours, budgets and other links are looked at while something moves; at each heartbeat when nothing does.
+    private static let reviewMilliseconds: Int64 = 250
+
+    /// What the link may carry, and whether it is still the one to use.
+    private func review(_ link: Uplink, _ machine: inout NodeSyncMachine) throws {
+        let allowance = uplinks.allowance(of: link)
+        guard allowance.isUsable else { throw SyncError.linkClosed(allowance.reason ?? "\(link.name) may not be used") }
+        machine.allow(allowance.classes)
+        if let best = uplinks.choose().link, best.name != link.name, best.cost < link.cost { throw SyncError.linkClosed("\(best.name) is back, and costs less than \(link.name)") }
+        progress { $0.linkReason = allowance.reason }
     }
 }
 
@@ -73,6 +104,12 @@ private struct Talk {
     let meter: LinkMeter
     private var helloSentMilliseconds: [Int64] = []
     private var isGreeted = false
+    /// What the node had to say of its energy, as of each hello that has no answer yet, and of the newest.
+    private var news: [UInt64] = []
+    private var newestNews: UInt64 = 0
+    private var keptPins: [StreamHoldings]?
+    private var keptStatement: HoldingsStatement?
+    private var reconciliation: (machine: ReconcileMachine, segments: [(item: ReconcileItem, segment: SegmentID)])?
 
     init(contact: SyncContact, connection: HubConnection, meter: LinkMeter) {
         self.contact = contact
@@ -101,17 +138,25 @@ private struct Talk {
         switch step {
         case .wait: return false
         case .hello: try await hello(&machine)
+        case .reconcile: try await reconcile(&machine)
         case .needWork:
-            machine.offer(try await source.waiting(begun: machine.begunSegments, excluding: machine.excludedSegments, limit: contact.limits.queueLimit))
+            var query = WorkQuery(limit: contact.limits.queueLimit)
+            query.pulled = machine.wants.pulls
+            query.begun = machine.begunSegments
+            query.excluded = machine.excludedSegments
+            query.presumed = machine.presumed
+            query.classes = machine.allowed
+            machine.offer(try await source.waiting(query))
         case .beginPush:
             connection.beginPush(headers: [SyncRoutes.logHeader: source.log.description, SyncRoutes.sessionHeader: "\(contact.sessions.current)"])
             machine.beganPush()
         case .entries(let start, let bytes):
             // The log's size says that there are some; they may wait for a checkpoint of their epoch.
             guard let batch = try await source.batch(from: start, plainBytes: bytes) else { throw SyncError.noCheckpoint(start) }
-            try await write(.entries(batch.encoded()))
+            try await write(.entries(batch.encoded(with: machine.helloMemory.dictionary)))
             machine.sentEntries(upTo: batch.start + UInt64(batch.lines.count))
         case .data(let work, let offset, let count):
+            guard meter.hasRoom() else { return false }
             let piece: [UInt8]
             do {
                 piece = try await source.read(work, offset: offset, count: count)
@@ -124,6 +169,7 @@ private struct Talk {
             try await write(.data(segment: work.segment, offset: offset, bytes: piece))
             machine.sentData(work, offset: offset, count: count)
             contact.progress { $0.bytesSent += Int64(count) }
+            contact.contacts?.sent(work.segment, offset: offset, count: count)
         case .end(let work):
             try await write(.end(segment: work.segment, length: work.bytes, sha256: work.sha256))
             machine.sentEnd(work)
@@ -140,30 +186,67 @@ private struct Talk {
         await meter.wrote(connection)
     }
 
+    func isBehind(_ energy: LinkEnergyBox?) -> Bool { energy.map { $0.news > newestNews } ?? false }
+
     private mutating func hello(_ machine: inout NodeSyncMachine) async throws {
+        newestNews = contact.uplinks.energy?.news ?? 0
+        news.append(newestNews)
         let checkpoint = try await source.checkpoint()
-        let message = HelloRequest(
+        var message = HelloRequest(
             session: contact.sessions.next(), status: try await source.status(), log: source.log, logSize: checkpoint.checkpoint.size, checkpoint: checkpoint,
             holdings: try await source.holdings(), backlog: try await source.backlog(), statementLogSize: machine.statement?.logSize,
             statementGeneration: machine.statement?.generation)
+        message.conflictLogSize = machine.conflictLogSize
+        message.dictionaries = machine.helloMemory.dictionaries.ids
         helloSentMilliseconds.append(contact.nowMilliseconds())
-        try await connection.send(SyncRoutes.hello, message)
+        let encoded = try machine.helloMemory.encode(message)
+        try await connection.send(SyncRoutes.hello, encoded.type, encoded.body)
         machine.sentHello()
+    }
+
+    /// Asks the next question; when there is none, the machine learns what the hub has.
+    private mutating func reconcile(_ machine: inout NodeSyncMachine) async throws {
+        if reconciliation == nil {
+            let footage = try await source.footage()
+            reconciliation = (ReconcileMachine(footage.lazy.map(\.item)), footage)
+        }
+        if let request = reconciliation?.machine.request() {
+            try await connection.send(SyncRoutes.reconcile, request)
+            return machine.sentReconcile()
+        }
+        let common = reconciliation?.machine.common ?? []
+        var present: [StreamID: SequenceRanges] = [:]
+        for (item, segment) in reconciliation?.segments ?? [] where common.contains(item.sha256) { present[segment.stream, default: SequenceRanges()].insert(segment.sequence) }
+        contact.logger.notice(
+            "the hub does not know this log; compared what it has", metadata: ["segments": "\(reconciliation?.segments.count ?? 0)", "at_the_hub": "\(common.count)", "exchanges": "\(reconciliation?.machine.exchanges ?? 0)"])
+        reconciliation = nil
+        machine.reconciled(present: present, logSize: try await source.logSize())
     }
 
     private mutating func take(_ answer: HubConnection.Answer, _ machine: inout NodeSyncMachine) async throws {
         let now = contact.nowMilliseconds()
-        switch machine.isHelloAnswerNext {
-        case true?:
-            let reply = try answer.decoded(HelloReply.self)
+        switch machine.nextAnswer {
+        case .hello?:
+            let body = try answer.accepted()
+            guard let reply = try? machine.helloMemory.decode(body) else { throw SyncError.malformedAnswer }
             let root = try await source.root(at: reply.logSize)
             try machine.helloAnswered(reply) { _ in root }
             let sent = helloSentMilliseconds.isEmpty ? now : helloSentMilliseconds.removeFirst()
             // Only now: the pinned connection says who answered, and its statement that it is about this node and log.
             contact.hubTime(HubTime(hubUnixMilliseconds: reply.hubUnixMilliseconds, sentBootMilliseconds: sent, receivedBootMilliseconds: now))
             if !isGreeted { await greeted() }
-        case false?:
-            let reply = try answer.decoded(PushReply.self)
+            if !news.isEmpty { contact.uplinks.energy?.told(news.removeFirst()) }
+            if keptPins != machine.wants.pins {
+                try await source.keep(pins: machine.wants.pins)
+                keptPins = machine.wants.pins
+            }
+        case .reconcile?:
+            let reply = try answer.decoded(Reconcile.Reply.self)
+            try reconciliation?.machine.answered(reply)
+            try machine.reconcileAnswered()
+            return
+        case .push?:
+            let reply = try answer.decoded(PushReply.self, knowing: machine.helloMemory.dictionaries)
             try machine.pushAnswered(reply, nowMilliseconds: now)
             for refusal in reply.refusals {
                 contact.logger.warning("the hub refused a frame", metadata: ["reason": "\(refusal.reason.rawValue)", "segment": "\(refusal.segment.map(\.description) ?? "-")"])
@@ -178,8 +261,11 @@ private struct Talk {
             _ = try answer.decoded(PushReply.self)
             throw SyncError.malformedAnswer
         }
-        guard let signed = machine.signedStatement, let statement = machine.statement else { return }
+        guard let signed = machine.signedStatement, let statement = machine.statement, statement != keptStatement else { return }
+        // It licenses deletion: it must be about this very log, and no larger than it.
+        guard try await source.root(at: statement.logSize) == statement.logRoot else { throw SyncFault.forked(hubSize: statement.logSize) }
         try await source.keep(signed, statement)
+        keptStatement = statement
         contact.progress { $0.lastStatementLogSize = statement.logSize }
     }
 
@@ -197,7 +283,7 @@ private struct Talk {
 
 /// Why a contact goes on. Each is raised once however often it comes.
 private final class Signals: Sendable {
-    enum Signal: Sendable { case answer, change, heartbeat }
+    enum Signal: Sendable { case answer, change, energy, heartbeat, room }
     private let raised = Mutex<Set<Signal>>([])
     private let stream: AsyncStream<Void>
     private let continuation: AsyncStream<Void>.Continuation

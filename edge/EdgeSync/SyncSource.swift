@@ -14,16 +14,31 @@ package protocol SyncSource: Sendable {
     /// - Parameter plainBytes: of the lines, where the checkpoints allow it.
     func batch(from start: UInt64, plainBytes: Int) async throws -> EntryBatch?
     /// Segments that no statement covers, the most wanted first.
-    /// - Parameters:
-    ///   - begun: segments of which the hub has a part: they are among the answer where they still wait.
-    ///   - excluded: left out.
-    func waiting(begun: [SegmentID], excluding excluded: Set<SegmentID>, limit: Int) async throws -> [SegmentWork]
+    func waiting(_ query: WorkQuery) async throws -> [SegmentWork]
+    /// All footage that is here, in any order, with its content: read only after a log was lost.
+    func footage() async throws -> [(item: ReconcileItem, segment: SegmentID)]
     func read(_ work: SegmentWork, offset: Int64, count: Int) async throws -> [UInt8]
     func holdings() async throws -> [StreamHoldings]
     func backlog() async throws -> Backlog
     func status() async throws -> NodeStatus
     /// Keeps the newest statement durably.
     func keep(_ signed: SignedStatement, _ statement: HoldingsStatement) async throws
+    /// Keeps durably what the hub forbids to give up, in place of what it forbade before.
+    func keep(pins: [StreamHoldings]) async throws
+}
+
+/// Which segments are wanted next.
+package struct WorkQuery: Hashable, Sendable {
+    /// What somebody waits for, the most wanted first: it comes first, as `TrafficClass.pulled`.
+    package var pulled: [StreamHoldings] = []
+    /// Segments of which the hub has a part: they are among the answer where they still wait.
+    package var begun: [SegmentID] = []
+    package var excluded: Set<SegmentID> = []
+    /// Left out too: the hub has them by their content.
+    package var presumed: [StreamID: SequenceRanges] = [:]
+    package var classes = Set(TrafficClass.allCases)
+    package var limit: Int
+    package init(limit: Int) { self.limit = limit }
 }
 
 /// Where the hub is and how each side is known.
@@ -66,6 +81,8 @@ package enum SyncError: Error, Sendable, CustomStringConvertible {
     case cannotConnect(String)
     /// The peer showed a key other than the pinned one. Nothing was sent.
     case otherHubKey(expected: ContentHash)
+    /// The link may not be used any more, or another is better; why.
+    case linkClosed(String)
     /// With what the network said, where it said anything.
     case connectionLost(String = "")
     case noAnswer(seconds: Int)
@@ -84,6 +101,7 @@ package enum SyncError: Error, Sendable, CustomStringConvertible {
         case .refused(let problem): "the hub refused: \(problem.status) \(problem.title)\(problem.detail.map { " " + $0 } ?? "")"
         case .noCheckpoint(let index): "entry \(index) and those after it are not signed yet; run: fieldpost-edge check"
         case .shortFile(let segment): "the file of segment \(segment) is shorter than its entry says"
+        case .linkClosed(let reason): reason
         case .malformedAnswer: "the hub's answer cannot be read"
         }
     }

@@ -26,6 +26,14 @@ enum Transport {
     private static let keepInterval = NIOBSDSocket.Option(rawValue: 5)
     private static let keepCount = NIOBSDSocket.Option(rawValue: 6)
 
+    /// Leaves by this interface and no other (SO_BINDTODEVICE, socket(7)).
+    /// - Throws: `SyncError.cannotConnect` when the kernel refuses: traffic on a link that was not meant may cost money.
+    static func bind(_ channel: any Channel, device: String) async throws {
+        guard await set(channel, NIOBSDSocket.Option(rawValue: 25), name(device), level: .socket) else {
+            throw SyncError.cannotConnect("the interface \(device) cannot be used; it is not there, or the program may not bind to it (CAP_NET_RAW)")
+        }
+    }
+
     /// Asks for what suits a link that comes and goes. What the kernel refuses is left out: where it cannot knock every second,
     /// a silent connection ends after the stall time-out.
     static func prepare(_ channel: any Channel, _ timeouts: SyncTimeouts) async {
@@ -80,7 +88,7 @@ enum Transport {
             acknowledgedBytes: acknowledged, outstandingBytes: UInt64(max(0, unacknowledged)) + UInt64(read.load(144, as: UInt32.self)),
             roundTripMicroseconds: read.load(68, as: UInt32.self), leastRoundTripMicroseconds: read.load(148, as: UInt32.self),
             silenceMilliseconds: min(read.load(56, as: UInt32.self), read.load(52, as: UInt32.self)), deliveryRate: read.load(160, as: UInt64.self),
-            isRateOfApplication: read.load(7, as: UInt8.self) & 1 != 0)
+            isRateOfApplication: read.load(7, as: UInt8.self) & 1 != 0, carriedBytes: sent &+ read.load(128, as: UInt64.self))
     }
 
     private static func name(_ text: String) -> Name {

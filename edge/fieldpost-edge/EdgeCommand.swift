@@ -12,7 +12,7 @@ struct EdgeCommand: AsyncParsableCommand {
         abstract: "Records cameras at a remote site, keeps the footage, and forwards it to a hub.",
         subcommands: [
             InitCommand.self, EnrolCommand.self, RunCommand.self, SyncCommand.self, StatusCommand.self, ListCommand.self, CheckCommand.self,
-            DiscoverCommand.self, ImportCommand.self, CatCommand.self, PlayCommand.self, PinCommand.self, RebuildIndexCommand.self,
+            DiscoverCommand.self, ImportCommand.self, ExportCommand.self, ReceiptCommand.self, CatCommand.self, PlayCommand.self, PinCommand.self, RebuildIndexCommand.self, SimulateCommand.self, CompressWorkerCommand.self,
         ])
 }
 

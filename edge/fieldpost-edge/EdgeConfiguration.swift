@@ -1,4 +1,5 @@
 import Crypto
+import EdgeSync
 import Logging
 import RecordingModel
 import ServiceSupport
@@ -18,6 +19,11 @@ struct EdgeConfiguration: Sendable, Hashable {
     var listener: Listener?
     var hub: Hub
     var sync: Sync
+    var compress: Compress
+    /// The ways to the hub; empty for whatever the machine's routes say.
+    var links: [Uplink]
+    /// Nil where energy is no question.
+    var power: Power?
     var log: Log
     var metrics: MetricsOutput
     /// First 12 hex digits of the SHA-256 of the file's bytes: entries of the log name it.

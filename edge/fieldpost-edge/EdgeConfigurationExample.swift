@@ -57,6 +57,28 @@ extension EdgeConfiguration {
           # Give up a connection on which nothing moves after this many seconds. Default 4; 1 to 60.
           stall_timeout_seconds: 4
 
+        links:
+          # Ways to the hub, the cheapest that works is used. Without any: whatever the machine's routes say, without bounds.
+          # - name: lte
+          #   # Network interface to leave by. Default: as the routes say.
+          #   device: wwan0
+          #   # Links of lower cost come first. Default 0; 0 to 1000.
+          #   cost: 1
+          #   # Footage that may cross it. Default all: [thumbnails, pulled, event, proxy, main]. Status and log always may.
+          #   send: [thumbnails, pulled, event]
+          #   # What may cross it in a day and a month, both directions, in MB. Default: no bound.
+          #   day_megabytes: 200
+          #   month_megabytes: 3000
+          #   # What it is sent at most, in kbit/s. Default: no bound; 8 to 10000000.
+          #   rate_kilobits: 256
+          #   # When it may be used. Default: always.
+          #   hours: ["daily 22:00-06:00"]
+          #   # Where hours and days are. Default Z (UTC).
+          #   utc_offset: "+05:00"
+
+        \(Power.example)
+
+        \(Compress.example)
         log:
           # Least important line to write. Default info; trace, debug, info, notice, warning, error or critical.
           # The environment variable FIELDPOST_LOG_LEVEL overrides it.

@@ -14,6 +14,7 @@ extension EdgeConfiguration {
         let listens = listener.map { $0 != nil } ?? true
         let hub = root.section("hub") { Hub(isEnabled: $0.optional("enabled", .boolean) ?? true) }
         let sync = root.section("sync", Sync.read)
+        let links = readLinks(root)
         let log = root.section("log", Log.read)
         let metrics = root.section("metrics") {
             MetricsOutput(intervalSeconds: $0.optional("interval_seconds", .integer(1...300, unit: "seconds")) ?? 10)
@@ -30,10 +31,12 @@ extension EdgeConfiguration {
                 return camera
             }
         }
-        guard let dataDirectory, let storage, let listener, let hub, let sync, let log, let metrics else { return nil }
+        let compress = root.section("compress") { Compress.read($0, cameras: cameras.map(\.id)) }
+        let power = root.node("power").map { $0.mapping { Power.read($0, cameras: cameras.map(\.id)) } }
+        guard let dataDirectory, let storage, let listener, let hub, let sync, let compress, let log, let metrics else { return nil }
         return EdgeConfiguration(
-            dataDirectory: dataDirectory, site: site, segmentSeconds: segmentSeconds, cameras: cameras, storage: storage, listener: listener, hub: hub, sync: sync, log: log,
-            metrics: metrics, version: version)
+            dataDirectory: dataDirectory, site: site, segmentSeconds: segmentSeconds, cameras: cameras, storage: storage, listener: listener, hub: hub, sync: sync, compress: compress, links: links,
+            power: power ?? nil, log: log, metrics: metrics, version: version)
     }
 }
 

@@ -22,3 +22,12 @@ extension EdgeConfiguration {
         }
     }
 }
+
+extension EdgeConfiguration {
+    /// What the journal keeps to.
+    var limits: StorageLimits {
+        var limits = storage.limits
+        limits.reduceAfterDays = compress.reduceAfterDays
+        return limits
+    }
+}

@@ -86,34 +86,40 @@ struct PlayCommand: AsyncParsableCommand {
         let reader = try NodeFolder(options.read()).reader()
         let rows = try range.segments(reader)
         if json {
-            for row in rows { if let line = line(row) { printLine(try fieldpost_edge.json(line)) } }
+            for line in rows.compactMap(line) { printLine(try fieldpost_edge.json(line)) }
             return
         }
         let records = try reader.records(at: Set(rows.map(\.logIndex)))
         var next = rows[...]
         while let first = next.first {
             // One run is one media timeline with one init segment: its fragments follow one another as they are.
-            let run = next.prefix { $0.bootID == first.bootID && $0.run == first.run }
+            let (bootID, number) = (first.bootID, first.run)
+            let run = next.prefix { $0.bootID == bootID && $0.run == number }
             next = next.dropFirst(run.count)
-            let pipe = try PlayerPipe(player, arguments: player.hasSuffix("ffplay") ? ["-loglevel", "error", "-autoexit", "-window_title", range.camera, "-i", "-"] : [])
-            var (isFirst, isClosed) = (true, false)
-            for row in run {
-                guard let record = records[row.logIndex], let file = try reader.file(of: record.id) else { continue }
-                guard try SegmentBytes.write(file, from: isFirst ? 0 : record.initBytes, to: pipe.input) else {
-                    isClosed = true
-                    break
-                }
-                isFirst = false
-            }
-            let status = try pipe.finish()
-            if status != 0 { throw CommandError("\(player) ended with \(status)") }
             // Who closes the player has seen enough.
-            if isClosed { return }
+            guard try play(run, records, reader) else { return }
         }
     }
 
+    /// - Returns: false when the player was closed before the end.
+    private func play(_ run: ArraySlice<JournalRow>, _ records: [UInt64: SegmentRecord], _ reader: JournalReader) throws -> Bool {
+        let pipe = try PlayerPipe(player, arguments: player.hasSuffix("ffplay") ? ["-loglevel", "error", "-autoexit", "-window_title", range.camera, "-i", "-"] : [])
+        var (isFirst, isClosed) = (true, false)
+        for row in run {
+            guard let record = records[row.logIndex], let file = try reader.file(of: record.id) else { continue }
+            guard try SegmentBytes.write(file, from: isFirst ? 0 : record.initBytes, to: pipe.input) else {
+                isClosed = true
+                break
+            }
+            isFirst = false
+        }
+        let status = try pipe.finish()
+        if status != 0 { throw CommandError("\(player) ended with \(status)") }
+        return !isClosed
+    }
+
     private func line(_ row: JournalRow) -> Line? {
-        guard case .segment(_, let run, let bytes, _, _) = row.kind, let id = row.segment else { return nil }
+        guard let id = row.segment, let run = row.run, let bytes = row.bytes else { return nil }
         return Line(
             segment: "\(id)", run: run, start: UTCTimestamp.text(unixMilliseconds: row.startUnixMilliseconds),
             seconds: Double(row.endUnixMilliseconds - row.startUnixMilliseconds) / 1000, bytes: bytes)

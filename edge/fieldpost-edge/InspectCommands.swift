@@ -9,7 +9,7 @@ import StorageIO
 
 struct ListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ls", abstract: "Lists segments and gaps, and with --all events and imports too.",
+        commandName: "ls", abstract: "Lists segments and gaps, and with --all events, imports and changes of the power state too.",
         discussion: "In order of time, the newest ones where there are more than --limit. A * marks a time that a later clock fix put right.")
 
     @OptionGroup var options: EdgeOptions
@@ -17,7 +17,7 @@ struct ListCommand: AsyncParsableCommand {
     @Option(help: "From this time, such as 2026-11-21T08:00:00Z.") var from: String?
     @Option(help: "Until this time.") var to: String?
     @Option(help: "At most this many rows, 1 to 1000000.") var limit = 1000
-    @Flag(help: "Events and imports too.") var all = false
+    @Flag(help: "Events, imports and, without --camera, changes of the power state too.") var all = false
     @Flag(help: "Print JSON, one object a line.") var json = false
 
     func validate() throws {
@@ -25,7 +25,8 @@ struct ListCommand: AsyncParsableCommand {
     }
 
     private struct Line: Encodable {
-        var stream: StreamID
+        /// Absent where it is about the whole node.
+        var stream: StreamID?
         var kind: String
         var start: String
         var end: String
@@ -58,10 +59,17 @@ struct ListCommand: AsyncParsableCommand {
     func run() async throws {
         let reader = try NodeFolder(options.read()).reader()
         let stream = try camera.map { try RangeOptions.stream(of: $0) }
-        let (rows, isCut) = try reader.newest(
-            of: stream, fromUnixMilliseconds: try from.map(RangeOptions.milliseconds), toUnixMilliseconds: try to.map(RangeOptions.milliseconds),
+        let window = (from: try from.map(RangeOptions.milliseconds), to: try to.map(RangeOptions.milliseconds))
+        let (rows, isSpansCut) = try reader.newest(
+            of: stream, fromUnixMilliseconds: window.from, toUnixMilliseconds: window.to,
             including: all ? [.gaps, .events, .imports] : [.gaps], limit: limit)
-        let lines = rows.map(line)
+        var (changes, isChangesCut): ([JournalPowerRow], Bool) = ([], false)
+        if all, stream == nil { (changes, isChangesCut) = try reader.powerChanges(fromUnixMilliseconds: window.from, toUnixMilliseconds: window.to, limit: limit) }
+        var merged: [Line] = rows.map { line($0) }
+        merged += changes.map { line($0) }
+        merged.sort { $0.start_unix_milliseconds < $1.start_unix_milliseconds }
+        let lines = Array(merged.suffix(limit))
+        let isCut = isSpansCut || isChangesCut || merged.count > limit
         let cutSentence = "only the newest \(limit) rows are shown; older ones with --to \(lines.first?.start ?? "TIME"), more with --limit"
         if json {
             for line in lines { printLine(try fieldpost_edge.json(line)) }
@@ -71,13 +79,21 @@ struct ListCommand: AsyncParsableCommand {
         var table = OutputTable(["stream", "what", "start", OutputTable.Column("seconds", .right), OutputTable.Column("seq", .right), OutputTable.Column("bytes", .right), "where", "reason"])
         for line in lines {
             table.add([
-                line.stream.description, line.kind, line.start + (line.time_corrected ? " *" : ""), "\(Double(line.duration_milliseconds) / 1000)", line.sequence.map(String.init) ?? "",
+                line.stream?.description ?? "", line.kind, line.start + (line.time_corrected ? " *" : ""), "\(Double(line.duration_milliseconds) / 1000)", line.sequence.map(String.init) ?? "",
                 line.bytes.map(String.init) ?? "", line.place, line.reason ?? "",
             ])
         }
         printLine(table.text())
         if lines.contains(where: \.time_corrected) { printLine("* corrected by a later clock fix; --json has the time as it was recorded") }
         if isCut { printLine(cutSentence) }
+    }
+
+    private func line(_ row: JournalPowerRow) -> Line {
+        let start = UTCTimestamp.text(unixMilliseconds: row.unixMilliseconds)
+        return Line(
+            stream: nil, kind: "power", start: start, end: start, recorded_start: row.isTimeCorrected ? UTCTimestamp.text(unixMilliseconds: row.recordedUnixMilliseconds) : nil,
+            time_corrected: row.isTimeCorrected, clock_source: row.source, uncertainty_milliseconds: row.uncertaintyMilliseconds,
+            start_unix_milliseconds: row.unixMilliseconds, duration_milliseconds: 0, reason: "\(row.state?.name ?? "state of a later version"): \(row.reason)")
     }
 
     private func line(_ row: JournalRow) -> Line {

@@ -13,10 +13,14 @@ struct JournalSource: SyncSource {
     let journal: Journal
     let clocks: any Clocks
     let site: String?
+    private let reporter: SyncReporter?
+    private let energy: NodeEnergy?
     private let queue = DispatchQueue(label: "fieldpost.sync.disk")
     private let current = CurrentFile()
 
-    init(journal: Journal, clocks: any Clocks, site: String?) {
+    init(journal: Journal, clocks: any Clocks, site: String?, reporter: SyncReporter? = nil, energy: NodeEnergy? = nil) {
+        self.energy = energy
+        self.reporter = reporter
         self.journal = journal
         self.clocks = clocks
         self.site = site
@@ -50,13 +54,17 @@ struct JournalSource: SyncSource {
         }
     }
 
-    func waiting(begun: [SegmentID], excluding excluded: Set<SegmentID>, limit: Int) async throws -> [SegmentWork] {
-        try await run { journal in
-            try journal.waiting(begun: begun, excluding: excluded, limit: limit).map { waiting in
+    func waiting(_ query: WorkQuery) async throws -> [SegmentWork] {
+        let kinds = Set(StreamKind.allCases.filter { query.classes.contains(TrafficClass(of: $0)) })
+        return try await run { journal in
+            try journal.waiting(
+                pulled: query.classes.contains(.pulled) ? query.pulled.map { ($0.stream, $0.sequences) } : [], begun: query.begun, excluding: { query.excluded.contains($0) || query.presumed[$0.stream]?.contains($0.sequence) == true },
+                events: query.classes.contains(.event), kinds: kinds, limit: query.limit
+            ).map { waiting in
                 let record = waiting.record
                 return SegmentWork(
                     segment: record.id, sha256: record.sha256, bytes: record.bytes, logIndex: waiting.logIndex,
-                    trafficClass: waiting.hasEvent ? .event : TrafficClass(of: record.stream.kind))
+                    trafficClass: TrafficClass(of: record.stream.kind, isPulled: waiting.isPulled, hasEvent: waiting.hasEvent, among: query.classes))
             }
         }
     }
@@ -65,6 +73,12 @@ struct JournalSource: SyncSource {
         let current = current
         return try await run { journal in
             try current.file(of: work.segment, open: { try journal.segmentFile(work.segment)?.file }).read(at: offset, count: count)
+        }
+    }
+
+    func footage() async throws -> [(item: ReconcileItem, segment: SegmentID)] {
+        try await run { journal in
+            try journal.footage().map { (ReconcileItem(startUnixMilliseconds: $0.recordedUnixMilliseconds, sha256: $0.sha256), $0.segment) }
         }
     }
 
@@ -79,12 +93,20 @@ struct JournalSource: SyncSource {
     func status() async throws -> NodeStatus {
         let now = clocks.now()
         let bootID = clocks.bootID
-        let site = site
+        let (site, reporter, energy) = (site, reporter, energy)
         return try await run { journal in
             let status = try journal.status()
             return NodeStatus(
                 software: softwareVersion, site: site, bootID: bootID, uptimeMilliseconds: now.bootMilliseconds, clock: now.wall,
-                disk: status.space.map { .init(totalBytes: $0.totalBytes, availableBytes: $0.availableBytes, problem: status.diskProblem) }, cameras: status.cameras)
+                disk: status.space.map { .init(totalBytes: $0.totalBytes, availableBytes: $0.availableBytes, problem: status.diskProblem) }, cameras: status.cameras,
+                nextContactUnixMilliseconds: energy?.nextContactUnixMilliseconds(now), sync: reporter?.reportForHello(), power: energy?.report)
+        }
+    }
+
+    func keep(pins: [StreamHoldings]) async throws {
+        let now = clocks.now().wall.unixMilliseconds
+        try await run { journal in
+            try journal.setHubPins(pins.map { Pin(stream: $0.stream, sequences: $0.sequences, reason: "asked by the hub", setUnixMilliseconds: now) })
         }
     }
 
@@ -96,7 +118,7 @@ struct JournalSource: SyncSource {
 }
 
 /// The file being sent, so that it is opened once and not for every frame.
-private final class CurrentFile: Sendable {
+final class CurrentFile: Sendable {
     private let open = Mutex<(segment: SegmentID, file: any ReadingFile)?>(nil)
 
     func file(of segment: SegmentID, open makeFile: () throws -> (any ReadingFile)?) throws -> any ReadingFile {

@@ -82,7 +82,7 @@ struct NodeFolder: Sendable {
         try Journal(
             options: Journal.Options(
                 dataDirectory: root, node: identity.nodeID, software: softwareVersion, configVersion: configuration.version,
-                cameras: configuration.cameras.map(\.id), limits: configuration.storage.limits, interruption: interruption),
+                cameras: configuration.cameras.map(\.id), limits: configuration.limits, interruption: interruption),
             storage: storage, clocks: clocks, randomness: SystemRandomNumberGenerator(),
             attest: { key in
                 KeyRecord.Attestation(identityKey: Data(identity.publicKeyDER), signature: Data(try identity.sign(KeyRecord.attestedBytes(key: key))))
@@ -101,12 +101,15 @@ extension EdgeConfiguration {
         return timeouts
     }
 
-    func syncService(_ endpoint: HubEndpoint, identity: IdentityKey, journal: Journal, clocks: any Clocks) throws -> SyncService {
+    func syncService(
+        _ endpoint: HubEndpoint, identity: IdentityKey, folder: NodeFolder, journal: Journal, clocks: any Clocks, reporter: SyncReporter? = nil, energy: NodeEnergy? = nil
+    ) throws -> SyncService {
         try SyncService(
-            endpoint: endpoint, identity: identity, source: JournalSource(journal: journal, clocks: clocks, site: site),
+            endpoint: endpoint, identity: identity, source: JournalSource(journal: journal, clocks: clocks, site: site, reporter: reporter, energy: energy),
             sessions: SessionCounter(startingAt: UInt64(max(0, clocks.now().wall.unixMilliseconds))), timeouts: timeouts,
+            uplinks: uplinks(folder, energy: energy?.links, clocks: clocks, logger: Logger(label: "sync")),
             statement: journal.latestStatement().flatMap { try? JSONDecoder().decode(SignedStatement.self, from: Data($0.encoded)) },
             changes: { journal.changes }, nowMilliseconds: { clocks.now().bootMilliseconds },
-            hubTime: { (clocks as? NodeClocks)?.learn($0) }, logger: Logger(label: "sync"))
+            hubTime: { (clocks as? NodeClocks)?.learn($0) }, contacts: reporter?.contacts, logger: Logger(label: "sync"))
     }
 }

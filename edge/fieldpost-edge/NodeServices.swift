@@ -1,5 +1,6 @@
 import Dispatch
 import EdgeCapture
+import EdgeCompress
 import EdgeJournal
 import EdgeMotion
 import EdgeSync
@@ -65,12 +66,30 @@ struct JournalService: Service {
 
 struct SyncRunner: Service {
     let sync: SyncService
+    /// Nil where the system does not tell of them.
+    let links: LinkChanges?
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            // The one thing to await between two attempts is time.
-            await sync.run { milliseconds in try await Task.sleep(for: .milliseconds(milliseconds)) }
+            await sync.run { milliseconds in try await pause(milliseconds) }
         }
+    }
+
+    /// Time passes, or a network interface comes up.
+    private func pause(_ milliseconds: Int64) async throws {
+        guard let links else { return try await Task.sleep(for: .milliseconds(milliseconds)) }
+        let changes = links.stream()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await Task.sleep(for: .milliseconds(milliseconds)) }
+            group.addTask {
+                for await _ in changes { break }
+                // An interface is up before its route is there.
+                try await Task.sleep(for: .milliseconds(min(milliseconds, 300)))
+            }
+            try await group.next()
+            group.cancelAll()
+        }
+        try Task.checkCancellation()
     }
 }
 
@@ -82,7 +101,10 @@ struct StatusService: Service {
     let failure: @Sendable () -> JournalError?
     let figures: @Sendable () throws -> JournalStatus
     let sync: SyncService?
+    var reporter: SyncReporter?
     let triggers: EventTriggers?
+    var energy: NodeEnergy?
+    var compress: CompressEngine?
     let clocks: any Clocks
     let registry: PrometheusRegistry
     let intervalSeconds: Int
@@ -118,6 +140,12 @@ struct StatusService: Service {
             Gauge(label: "fieldpost_edge_sent_in_vain_bytes").record(progress.duplicateBytes)
             Gauge(label: "fieldpost_edge_segments_set_aside").record(progress.setAside.count)
         }
+        if let report = energy?.report {
+            for state in PowerState.allCases { Gauge(label: "fieldpost_edge_power_state", dimensions: [("state", state.rawValue)]).record(state == report.state ? 1 : 0) }
+            if let percent = report.estimate?.batteryPercent { Gauge(label: "fieldpost_edge_battery_percent").record(percent) }
+            if let volts = report.estimate?.batteryVolts { Gauge(label: "fieldpost_edge_battery_volts").record(volts) }
+            Gauge(label: "fieldpost_edge_power_alerts").record(report.alerts.count)
+        }
         for camera in status.cameras {
             let dimensions = [("camera", camera.camera.description)]
             Gauge(label: "fieldpost_edge_packets", dimensions: dimensions).record(Int64(clamping: camera.packets))
@@ -125,9 +153,10 @@ struct StatusService: Service {
             Gauge(label: "fieldpost_edge_connects", dimensions: dimensions).record(Int64(clamping: camera.connects))
             Gauge(label: "fieldpost_edge_recording", dimensions: dimensions).record(camera.state == .recording ? 1 : 0)
         }
+        reporter?.keep()
         if let triggers { Gauge(label: "fieldpost_edge_events_dropped").record(Int64(clamping: triggers.dropped)) }
         file.write(
             RunningStatus(
-                clocks, problem: status.diskProblem, cameras: status.cameras, sync: sync?.progress, eventsDropped: triggers?.dropped, metrics: registry.text()))
+                clocks, problem: status.diskProblem, cameras: status.cameras, sync: sync?.progress, report: try? reporter?.report(), eventsDropped: triggers?.dropped, power: energy?.report, encoders: compress?.figures.encoders, metrics: registry.text()))
     }
 }

@@ -1,6 +1,7 @@
 import EdgeCapture
 import EdgeJournal
 import EdgeMotion
+import EdgeSync
 import Logging
 import NodeIdentity
 import RecordingModel
@@ -20,13 +21,14 @@ struct NodeSupervisor: Service {
     func run() async throws {
         var interruption: Journal.Interruption?
         var backoff = Self.newBackoff()
+        var mayHalt = true
         var generator = SystemRandomNumberGenerator()
         while true {
             let started = clocks.now().bootMilliseconds
             var hasRecorded = interruption != nil
             let failure: any Error
             do {
-                let attempt = try await blocking { [interruption] in try NodeAttempt(self, interruption: interruption) }
+                let attempt = try await blocking { [interruption, mayHalt] in try NodeAttempt(self, interruption: interruption, mayHalt: mayHalt) }
                 hasRecorded = true
                 do {
                     try await attempt.run()
@@ -38,6 +40,13 @@ struct NodeSupervisor: Service {
                 failure = error
             }
             if Task.isShuttingDownGracefully || failure is CancellationError { return }
+            if let halt = failure as? NodeHalt {
+                await halt.carryOut(configuration, logger)
+                if Task.isShuttingDownGracefully { return }
+                // It works on with everything off, and is not halted again before it has been awake.
+                mayHalt = false
+                continue
+            }
             await blocking { report(failure) }
             guard hasRecorded else { throw failure }
             if interruption == nil || clocks.now().bootMilliseconds - started >= Self.steadyMilliseconds {
@@ -47,7 +56,7 @@ struct NodeSupervisor: Service {
             let pause = backoff.next(using: &generator)
             logger.error("recording stopped; it is tried again", metadata: ["reason": "\(failure)", "pause": "\(pause)"])
             // The disk says nothing when it comes back: time is all that can be awaited.
-            try await cancelWhenGracefulShutdown { try? await Task.sleep(for: pause) }
+            await cancelWhenGracefulShutdown { try? await Task.sleep(for: pause) }
             if Task.isShuttingDownGracefully { return }
         }
     }
@@ -74,8 +83,9 @@ struct NodeAttempt {
     private let group: ServiceGroup
     private let logger: Logger
     private let recorders: Int
+    private let reporter: SyncReporter?
 
-    init(_ node: NodeSupervisor, interruption: Journal.Interruption?) throws {
+    init(_ node: NodeSupervisor, interruption: Journal.Interruption?, mayHalt: Bool = true) throws {
         let configuration = node.configuration
         let folder = try NodeFolder(configuration, anchored: true)
         try folder.requirePrepared(configFile: node.configFile)
@@ -88,27 +98,43 @@ struct NodeAttempt {
             let boots = try journal.bootsSinceTrustedClock()
             (clocks as? NodeClocks)?.raiseFloor(ClockKeeper.earliestStart(of: clocks.bootID, after: boots))
             let triggers = configuration.eventTriggers()
+            let energy = configuration.power.map { NodeEnergy($0, cameras: configuration.cameras.map(\.id)) }
             let recorders = configuration.cameras.map { camera in
                 CameraRecorder(
                     configuration: camera.capture(configVersion: configuration.version), url: { try camera.connectionURL() }, segmentsRoot: folder.segments, storage: folder.storage,
-                    sink: journal, clocks: clocks, triggers: triggers?[camera.id], randomness: SystemRandomNumberGenerator(), logger: Logger(label: "capture"))
+                    sink: journal, clocks: clocks, triggers: triggers?[camera.id], power: energy?.cameras[camera.id], randomness: SystemRandomNumberGenerator(), logger: Logger(label: "capture"))
             }
             self.recorders = recorders.count
             let endpoint = configuration.hub.isEnabled ? try folder.hub() : nil
-            let sync = try endpoint.map { try configuration.syncService($0, identity: identity, journal: journal, clocks: clocks) }
+            let reporter = endpoint.map { _ in
+                SyncReporter(journal: journal, folder: folder, limits: configuration.storage.limits, clocks: clocks, logger: Logger(label: "status"))
+            }
+            self.reporter = reporter
+            let sync = try endpoint.map { try configuration.syncService($0, identity: identity, folder: folder, journal: journal, clocks: clocks, reporter: reporter, energy: energy) }
             if sync == nil { logger.notice(configuration.hub.isEnabled ? "no hub joined yet: recording only" : "hub disabled: recording only") }
+
+            let compress = configuration.compressPlan().map { CompressService($0, folder: folder, journal: journal, clocks: clocks, energy: energy, logger: Logger(label: "compress")) }
 
             // Started in this order, stopped in reverse: capture seals and delivers, then sync ends, then the journal closes.
             var services: [any Service] = [JournalService(journal: journal)]
             services.append(
                 StatusService(
-                    file: StatusFile(folder), failure: { journal.failure }, figures: { try journal.status() }, sync: sync, triggers: triggers,
-                    clocks: clocks, registry: node.registry, intervalSeconds: configuration.metrics.intervalSeconds, logger: Logger(label: "status")))
+                    file: StatusFile(folder), failure: { journal.failure }, figures: { try journal.status() }, sync: sync, reporter: reporter,
+                    triggers: triggers, energy: energy, compress: compress?.engine, clocks: clocks, registry: node.registry, intervalSeconds: configuration.metrics.intervalSeconds, logger: Logger(label: "status")))
             services.append(ClockService(journal: journal, clocks: clocks, boots: boots, logger: Logger(label: "clock")))
-            if let sync { services.append(SyncRunner(sync: sync)) }
+            if let sync { services.append(SyncRunner(sync: sync, links: LinkChanges())) }
+            if let desk = try ReceiptDesk(folder) { services.append(ReceiptService(desk: desk, journal: journal, logger: Logger(label: "receipt"))) }
             if let triggers { services.append(EventService(configuration: configuration, triggers: triggers, clocks: clocks, logger: Logger(label: "events"))) }
+            if let power = configuration.power, let energy {
+                services.append(
+                    PowerService(power, energy: energy, folder: folder, journal: journal, hasHub: sync != nil, mayHalt: mayHalt, clocks: clocks, logger: Logger(label: "power")))
+            }
+            if let compress { services.append(compress) }
             services.append(CaptureService(recorders: recorders))
-            group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: logger))
+            // What ends one part ends all of them in order: a disk that fails, or a machine that halts.
+            group = ServiceGroup(
+                configuration: ServiceGroupConfiguration(
+                    services: services.map { .init(service: $0, failureTerminationBehavior: $0 is PowerService ? .gracefullyShutdownGroup : .cancelGroup) }, logger: logger))
             logger.info(
                 "recording", metadata: ["cameras": "\(recorders.count)", "node": "\(identity.nodeID)", "config": "\(configuration.version)"])
         } catch {
@@ -121,7 +147,10 @@ struct NodeAttempt {
         ServiceNotifier().ready()
         let result: Result<Void, any Error>
         do { result = .success(try await group.run()) } catch { result = .failure(error) }
-        await blocking { journal.close() }
+        await blocking {
+            reporter?.keep(isLast: true)
+            journal.close()
+        }
         try result.get()
     }
 }

@@ -21,12 +21,19 @@ struct StatusCommand: AsyncParsableCommand {
         var segments_sealed: Int
         var bytes: Int64
         var backlog: Backlog
+        var backlog_by_class: [SyncReport.ClassBacklog]
+        /// The newest that a recorder has made, running or past, with what waits now, and what it comes to.
+        var sync_report: SyncReport?
+        var sync_estimate: SyncEstimate?
+        var seconds_until_overwrite: Int64?
         var newest_unix_milliseconds: [String: Int64]
         var disk_available_bytes: Int64?
         /// Why nothing is recorded, or what is wrong with the disk; absent while all is well.
         var problem: String?
         var hub: String?
         var statement_log_size: UInt64?
+        /// What the recorder says of the node's energy; of one that has ended, as of `past`.
+        var power: PowerReport?
         /// What the recorder that runs now says.
         var running: RunningStatus?
         /// What one that has ended left behind: no figure of it is true of the cameras now.
@@ -57,11 +64,15 @@ struct StatusCommand: AsyncParsableCommand {
         let isRecording = reader.isRecording
         // Between two attempts a recorder has no cameras, and says why.
         let running = isRecording ? live : nil
+        let classes = try reader.backlogByClass(now: SystemClocks().now().wall).classes
+        var report = (running ?? past)?.report
+        report?.backlog = classes.filter { $0.segments > 0 }
         let answer = Answer(
             node: status.node, log: status.log, log_size: status.logSize, recording: isRecording, segments_sealed: status.segments, bytes: status.bytes,
-            backlog: status.backlog, newest_unix_milliseconds: status.newest.reduce(into: [:]) { $0[$1.key.description] = $1.value.endUnixMilliseconds },
+            backlog: status.backlog, backlog_by_class: classes, sync_report: report, sync_estimate: report?.estimate(), seconds_until_overwrite: report?.secondsUntilOverwrite(),
+            newest_unix_milliseconds: status.newest.reduce(into: [:]) { $0[$1.key.description] = $1.value.endUnixMilliseconds },
             disk_available_bytes: status.space?.availableBytes, problem: live?.problem, hub: try folder.hub()?.name, statement_log_size: try reader.latestStatement()?.logSize,
-            running: running,
+            power: (running ?? past)?.power, running: running,
             past: past.map { .init(as_of_unix_milliseconds: $0.writtenUnixMilliseconds, is_of_this_boot: $0.bootID == bootID, problem: $0.problem) })
         if json { return printLine(try fieldpost_edge.json(answer)) }
         printLine("node \(status.node.keyHash.fingerprint), log \(status.log), \(status.logSize) entries; \(answer.recording ? "recording" : "not recording")")
@@ -72,8 +83,42 @@ struct StatusCommand: AsyncParsableCommand {
         } else {
             printLine("no hub joined; \(status.backlog.segments) segments are only here")
         }
+        if status.backlog.segments > 0 { printLine(Self.table(classes)) }
+        if let report, answer.hub != nil { printLine(Self.text(report, isRunning: running != nil)) }
         if let pastWords { printLine(OutputTable.printable(pastWords + pastProblem)) }
+        if let power = answer.power {
+            for line in power.lines({ UTCTimestamp.text(unixMilliseconds: $0) }) { printLine(OutputTable.printable("\(line.name): \(line.text)")) }
+        }
+        for (name, verdict) in (running?.encoders ?? [:]).sorted(by: { $0.key < $1.key }) { printLine(OutputTable.printable("encoder \(name): \(verdict)")) }
         if let running { printLine(Self.text(running)) }
+    }
+
+    private static func table(_ classes: [SyncReport.ClassBacklog]) -> String {
+        var table = OutputTable(["waits", OutputTable.Column("segments", .right), OutputTable.Column("size", .right), OutputTable.Column("length", .right), "oldest"])
+        for item in classes where item.segments > 0 {
+            table.add([
+                item.footageClass.rawValue, "\(item.segments)", AmountText.bytes(item.bytes), AmountText.roughly(seconds: item.durationMilliseconds / 1_000),
+                item.oldestUnixMilliseconds.map { UTCTimestamp.text(unixMilliseconds: $0) } ?? "",
+            ])
+        }
+        return String(table.text().dropLast())
+    }
+
+    /// What the hub's maintainers are told as well.
+    private static func text(_ report: SyncReport, isRunning: Bool) -> String {
+        let estimate = report.estimate()
+        var lines = ["all at the hub in: \(estimate.words) (\(estimate.basis))"]
+        if let seconds = report.secondsUntilOverwrite() {
+            lines.append("without contact, footage that the hub lacks is overwritten in \(AmountText.roughly(seconds: seconds))")
+        }
+        lines.append(
+            "contact: \(AmountText.roughly(seconds: report.contactSecondsLastDay)) in 24 h, \(AmountText.roughly(seconds: report.contactSecondsLast7Days)) in 7 d;"
+                + " in vain: \(AmountText.bytes(report.duplicateBytes)) had come already, \(AmountText.bytes(report.resentBytes)) sent again")
+        lines.append(
+            report.statement.map { "last statement: of \($0.logSize) entries at \(UTCTimestamp.text(unixMilliseconds: $0.issuedUnixMilliseconds)), generation \($0.generation)" }
+                ?? "no statement of the hub yet")
+        if !isRunning { lines.append("these figures are the last of a recorder that has ended") }
+        return lines.joined(separator: "\n")
     }
 
     /// What a recorder that runs now says of its cameras and its link.

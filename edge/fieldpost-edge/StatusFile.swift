@@ -16,20 +16,25 @@ struct RunningStatus: Codable, Hashable, Sendable {
     var problem: String?
     var cameras: [CameraHealth]
     var sync: SyncProgress?
+    var report: SyncReport?
     /// Events from outside that came faster than a camera's thread could take them; nil where nobody can raise any.
     var eventsDropped: UInt64?
+    /// Nil for a node that does not live on a battery.
+    var power: PowerReport?
+    /// Encoders that were tried for proxies, by FFmpeg's name: `works`, or why not; nil where nothing is made small.
+    var encoders: [String: String]?
     /// Prometheus text.
     var metrics: String
 
     init(
-        _ clocks: any Clocks, problem: String?, cameras: [CameraHealth] = [], sync: SyncProgress? = nil, eventsDropped: UInt64? = nil, metrics: String
+        _ clocks: any Clocks, problem: String?, cameras: [CameraHealth] = [], sync: SyncProgress? = nil, report: SyncReport? = nil, eventsDropped: UInt64? = nil, power: PowerReport? = nil, encoders: [String: String]? = nil, metrics: String
     ) {
         let now = clocks.now()
         writtenUnixMilliseconds = now.wall.unixMilliseconds
         bootID = clocks.bootID
         bootMilliseconds = now.bootMilliseconds
         processID = getpid()
-        (self.problem, self.cameras, self.sync, self.eventsDropped, self.metrics) = (problem, cameras, sync, eventsDropped, metrics)
+        (self.problem, self.cameras, self.sync, self.report, self.eventsDropped, self.power, self.encoders, self.metrics) = (problem, cameras, sync, report, eventsDropped, power, encoders, metrics)
     }
 
     /// Whether its writer still runs, as far as a process id tells.

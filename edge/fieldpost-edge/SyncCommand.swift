@@ -26,7 +26,9 @@ struct SyncCommand: AsyncParsableCommand {
         let identity = try folder.identity()
         let journal = try folder.openJournal(configuration, identity: identity, clocks: clocks, logger: Logger(label: "journal"))
         defer { journal.close() }
-        let service = try configuration.syncService(endpoint, identity: identity, journal: journal, clocks: clocks)
+        let reporter = SyncReporter(journal: journal, folder: folder, limits: configuration.storage.limits, clocks: clocks, logger: Logger(label: "sync"))
+        defer { reporter.keep(isLast: true) }
+        let service = try configuration.syncService(endpoint, identity: identity, folder: folder, journal: journal, clocks: clocks, reporter: reporter)
         let bar = SyncBar(total: try journal.status().backlog.bytes)
         // True from the task that has sent everything; the bar only looks on.
         try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -36,7 +38,7 @@ struct SyncCommand: AsyncParsableCommand {
             }
             group.addTask {
                 try await Task.sleep(for: .seconds(timeout))
-                throw CommandError("not all was sent within \(timeout) s (\(service.progress.lastError ?? "the link is slow")); run it again, it goes on where it stopped, or give it more with --timeout")
+                throw CommandError("not all was sent within \(timeout) s (\(service.progress.linkReason ?? service.progress.lastError ?? "the link is slow")); run it again, it goes on where it stopped, or give it more with --timeout")
             }
             group.addTask {
                 try await bar.show(journal)
@@ -61,7 +63,7 @@ struct SyncCommand: AsyncParsableCommand {
             } catch let error as SyncError {
                 switch error {
                 case .otherHubKey, .refused: throw error
-                case .cannotConnect, .connectionLost, .noAnswer, .malformedAnswer, .noCheckpoint, .shortFile: break
+                case .cannotConnect, .connectionLost, .linkClosed, .noAnswer, .malformedAnswer, .noCheckpoint, .shortFile: break
                 }
             }
             try await Task.sleep(for: backoff.next(using: &generator))

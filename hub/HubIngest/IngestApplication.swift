@@ -14,9 +14,6 @@ package struct IngestConfiguration: Sendable {
     /// 0 takes a free port; `onServerRunning` says which.
     package var port: Int
     package var identity: IdentityKey
-    /// Connections in all. A node needs one.
-    package var connectionsMax = 2_000
-    package var idleTimeoutSeconds: Int64 = 120
     package var onServerRunning: @Sendable (_ port: Int) async -> Void = { _ in }
     package var clock: @Sendable () -> Int64
 
@@ -45,17 +42,20 @@ package struct IngestConfiguration: Sendable {
 
 /// The node-facing service: HTTP/1.1 over mutual TLS (HTTP/2's default windows would cap an upload at 874 kbit/s at
 /// 600 ms). Every bound that Hummingbird leaves open is set here.
-package func makeIngestApplication(store: HubStore, configuration: IngestConfiguration, logger: Logger) throws -> some ApplicationProtocol {
-    let service = IngestService(store: store, clock: configuration.clock, logger: logger)
+/// - Parameter writer: the one of this process.
+package func makeIngestApplication(writer: IngestWriter, configuration: IngestConfiguration, logger: Logger) throws -> some ApplicationProtocol {
+    let limits = writer.limits
+    let connections = Connections(limits: limits, logger: logger)
+    let service = IngestService(writer: writer, connections: connections, clock: configuration.clock, logger: logger)
     let channel = HTTP1Channel.Configuration(
-        idleTimeout: .seconds(configuration.idleTimeoutSeconds),
+        additionalChannelHandlers: [ConnectionGuard(connections)],
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 8 << 10, maxHeaderListSize: 16 << 10, maxHeaderFieldCount: 100))
     return Application(
         router: service.makeRouter(),
         server: try .tls(.http1(configuration: channel), configuration: configuration.tlsConfiguration()),
         configuration: ApplicationConfiguration(
             address: .hostname(configuration.host, port: configuration.port),
-            availableConnectionsDelegate: MaximumAvailableConnections(configuration.connectionsMax)),
+            availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),
         onServerRunning: { channel in await configuration.onServerRunning(channel.localAddress?.port ?? 0) },
         logger: logger)
 }

@@ -9,9 +9,12 @@ import SyncProtocol
 /// Turns whatever a handler throws into the answers of design.md's table: a problem document without stack, path or
 /// version. What is the hub's own fault is logged here and answered with 503 or 507, never blamed on the client.
 struct ProblemAnswers: RouterMiddleware {
+    let connections: Connections
     let logger: Logger
 
     func handle(_ request: Request, context: IngestContext, next: (Request, IngestContext) async throws -> Response) async throws -> Response {
+        connections.requestBegan(context.channel)
+        defer { connections.requestEnded(context.channel) }
         do {
             return try await next(request, context)
         } catch let problem as Problem {
@@ -30,6 +33,8 @@ struct ProblemAnswers: RouterMiddleware {
         }
     }
 
+    /// For what passes by itself: too much at once, a disk that is full or failed.
+    private static let retryAfterSeconds = 60
     /// A refused body is not read for long: the connection closes once the answer has had time to arrive.
     private static let closeDelay = TimeAmount.seconds(2)
 
@@ -37,9 +42,11 @@ struct ProblemAnswers: RouterMiddleware {
         Counter(label: "fieldpost_ingest_problems_total", dimensions: [("status", "\(problem.status)")]).increment()
         let channel = context.channel
         channel.eventLoop.scheduleTask(in: Self.closeDelay) { channel.close(promise: nil) }
+        var headers: HTTPFields = [.contentType: SyncRoutes.problemType, .connection: "close"]
+        if [429, 503, 507].contains(problem.status) { headers[.retryAfter] = "\(Self.retryAfterSeconds)" }
         let body = (try? MessageCoding.json(problem)) ?? Array("{}".utf8)
         return Response(
-            status: .init(code: problem.status), headers: [.contentType: SyncRoutes.problemType, .connection: "close"],
+            status: .init(code: problem.status), headers: headers,
             body: .init(byteBuffer: ByteBuffer(bytes: body)))
     }
 }

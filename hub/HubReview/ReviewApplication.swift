@@ -66,8 +66,12 @@ struct ReviewService: Sendable {
         addPlayerPages(to: people)
         addNodeRoutes(to: people)
         addSegmentRoutes(to: people)
+        addThumbnailRoutes(to: people)
         addProofRoutes(to: people)
         addPlaylistRoutes(to: people)
+        addRequestRoutes(to: people)
+        addRequestPages(to: people)
+        addSyncRoutes(to: people)
         return router
     }
 }

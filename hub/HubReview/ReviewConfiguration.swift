@@ -44,5 +44,12 @@ enum ReviewLimits {
     static let playMilliseconds: Int64 = 26 * 3_600_000
     static let timelineMilliseconds: Int64 = 32 * 86_400_000
     static let rowsPerPage = 100
+    static let powerChanges = 100
+    /// Pictures in a strip: one in half an hour of a day, one in a minute of an hour.
+    static let thumbnailsOfDay = 48
+    static let thumbnailsOfHour = 60
+    static let thumbnailsOfWindow = 720
+    /// Pictures looked up for one list; a day at one in 10 s has 8,640.
+    static let thumbnailReads = 20_000
     static let mediaChunkBytes = 256 << 10
 }

@@ -12,11 +12,23 @@ package protocol ReviewStore: Sendable {
     func nodeSummary(_ node: NodeID) async throws -> NodeSummary?
     /// Nil when there is no such camera. At most 32 days.
     func timeline(node: NodeID, camera: CameraID, from: Int64, to: Int64, nowUnixMilliseconds: Int64) async throws -> CameraTimeline?
-    /// A segment of this camera's main stream with this content that reaches into the window, if the hub holds it:
+    /// A segment of these streams of this camera with this content that reaches into the window, if the hub holds it:
     /// authorisation judges the loaded object.
-    func segment(_ hash: ContentHash, node: NodeID, camera: CameraID, within window: Range<Int64>?) async throws -> PlayableSegment?
+    func segment(_ hash: ContentHash, node: NodeID, camera: CameraID, kinds: Set<StreamKind>, within window: Range<Int64>?) async throws -> PlayableSegment?
+    /// Objects of thumbnails that the hub holds, in order of time; at most `HubStore.thumbnailObjectsMax`.
+    func thumbnailObjects(node: NodeID, camera: CameraID, within window: Range<Int64>) async throws -> [PlayableSegment]
     func blob(_ hash: ContentHash) async throws -> (any ReadingFile)?
     func proof(node: NodeID, segments: [SegmentID]) async throws -> ProofBundle?
+    /// - Throws: `HubStore.RequestFault`, which is the asker's.
+    func addRequest(_ new: NewFootageRequest, node: NodeID, user: String, nowUnixMilliseconds: Int64) async throws -> FootageRequest
+    func withdrawRequest(_ id: Int64, user: String, nowUnixMilliseconds: Int64) async throws -> FootageRequest
+    func request(_ id: Int64) async throws -> FootageRequest?
+    /// The open ones, and where asked for those that have ended.
+    func requests(node: NodeID?, camera: CameraID?, withEnded: Bool) async throws -> [FootageRequest]
+    /// Sorted by who needs attention.
+    func syncStatuses(of node: NodeID?, nowUnixMilliseconds: Int64) async throws -> [NodeSyncStatus]
+    /// Of all time, the newest first.
+    func powerChanges(of node: NodeID, limit: Int) async throws -> [PowerChange]
 }
 
 extension HubStore: ReviewStore {}

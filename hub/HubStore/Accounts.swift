@@ -185,4 +185,6 @@ package enum UserRole: String, Sendable, Codable {
     case maintainer
 
     package var mayViewFootage: Bool { self == .administrator }
+    /// Asks nodes for footage, forbids that it is given up, and withdraws either; legal holds too.
+    package var mayRequestFootage: Bool { self == .administrator }
 }

@@ -12,6 +12,8 @@ package struct AuditRecord: Hashable, Sendable {
         case viewSegment = "view-segment"
         case makeLink = "make-link"
         case fetchProof = "fetch-proof"
+        case requestFootage = "request-footage"
+        case withdrawRequest = "withdraw-request"
     }
     package var atUnixMilliseconds: Int64
     package var user: String

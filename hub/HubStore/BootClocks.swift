@@ -73,7 +73,7 @@ struct BootClocks {
 
     /// Gives everything of a boot, and the gaps that end in it, the time that its clock entries now give it.
     mutating func redate(_ boot: String) throws {
-        for table in ["segments", "gaps", "events"] { try redate(table, whose: "boot", is: boot) }
+        for table in ["segments", "gaps", "events", "powers"] { try redate(table, whose: "boot", is: boot) }
         try redate("gaps", whose: "until_boot", is: boot)
     }
 

@@ -10,6 +10,8 @@ struct Cataloguer {
     private let log: LogID
     private var clocks: BootClocks
     private var movedBoots: Set<String> = []
+    /// Segments whose content the hub has already, of this node: to be marked as held.
+    private(set) var adopted: [SegmentID] = []
 
     init(_ db: Database, node: NodeID, log: LogID) {
         self.db = db
@@ -24,6 +26,10 @@ struct Cataloguer {
         case .segment(let record): try add(record, key: key)
         case .gap(let gap): try add(gap, said: entry, key: key)
         case .event(let event):
+            // An event is told as it begins and again when it is over: the later entry stands for both.
+            try db.execute(
+                sql: "DELETE FROM events WHERE node = ? AND log = ? AND boot = ? AND camera = ? AND start_boot_ms = ?",
+                arguments: [node.description, log.description, event.bootID, event.camera.description, event.startBootMilliseconds])
             let dated = Dated(boot: event.bootID, start: event.startBootMilliseconds, duration: event.durationMilliseconds, wall: event.startWall)
             try insert("events", key, ["camera": event.camera.description, "source": event.source.rawValue, "score": event.score, "label": event.label], dated)
         case .clock(let fix):
@@ -39,6 +45,9 @@ struct Cataloguer {
             try db.execute(
                 sql: "INSERT INTO imports (node, log, log_index, camera, boot, sha256, record) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 arguments: StatementArguments(key + [record.camera.description, record.bootID, record.originalSHA256.hex, try HubStore.json(record)]))
+        case .power(let record):
+            let dated = Dated(boot: entry.bootID, start: entry.bootMilliseconds, duration: 0, wall: entry.wall)
+            try insert("powers", key, ["record": try HubStore.json(record)], dated)
         case .evicted(let removal): try remove(removal, as: removal.reason.rawValue)
         case .released(let removal): try remove(removal, as: HubStore.releasedMark)
         case .boot, .key, .config, .recovered, .other: break
@@ -68,6 +77,11 @@ struct Cataloguer {
         guard known == nil else { throw Problem(status: 422, title: "A sequence number is used twice.", detail: "\(record.id)", field: "entries") }
         let dated = Dated(
             boot: record.bootID, start: record.startBootMilliseconds, duration: record.durationMilliseconds, wall: record.startWall)
+        // A node that lost its log tells of the same footage again, under a new one; a still picture gives the same bytes twice.
+        let isHere = try Bool.fetchOne(
+            db, sql: "SELECT EXISTS (SELECT 1 FROM segments WHERE sha256 = ? AND node = ? AND held = 1 AND bytes = ?)",
+            arguments: [record.sha256.hex, node.description, record.bytes]) ?? false
+        if isHere { adopted.append(record.id) }
         let place = try insert(
             "segments", key,
             [

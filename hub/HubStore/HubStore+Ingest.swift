@@ -30,48 +30,9 @@ extension HubStore {
         return try Self.decode(LogVerifier.self, text)
     }
 
-    // MARK: Entries
-
-    /// Appends lines and their checkpoint, cosigned with the hub's time, then catalogues what they say.
+    /// Appends lines and their checkpoint, cosigned with the hub's time, then catalogues what they say: a group of one.
     package func storeEntries(_ batch: EntryBatch, entries: [LogEntry], verifier: LogVerifier, nowUnixMilliseconds now: Int64) throws {
-        let folder = logFolder(verifier.node, verifier.log)
-        let key: [any DatabaseValueConvertible] = [verifier.node.description, verifier.log.description]
-        let sizes = try catalogue.read { db in
-            try Row.fetchOne(db, sql: "SELECT entry_bytes, checkpoint_bytes FROM logs WHERE node = ? AND log = ?", arguments: StatementArguments(key))
-        }
-        // Two pushes at once of one session: the second was judged against a log that has grown since.
-        let size = try self.verifier(verifier.node, verifier.log).size
-        guard size == batch.start else { throw Problem(status: 409, title: "The log has grown meanwhile.", field: "\(size)") }
-        var checkpoint = batch.checkpoint
-        try checkpoint.cosign(with: signer, unixSeconds: UInt64(max(0, now / 1000)))
-        if sizes?["entry_bytes"] as Int64? == 0 {
-            try storage.makeDirectory(folder)
-            try storage.syncDirectory(root.appending("logs").appending(verifier.node.description))
-            try storage.syncDirectory(root.appending("logs"))
-        }
-        let lines = batch.lines.reduce(into: [UInt8]()) { $0 += $1 + [UInt8(ascii: "\n")] }
-        let entryBytes = try append(lines, to: folder.appending(LogFolder.entryFileName(first: 0)), after: sizes?["entry_bytes"] ?? 0)
-        let checkpointBytes = try append(LogFolder.encode(checkpoint), to: folder.appending(LogFolder.checkpointsName), after: sizes?["checkpoint_bytes"] ?? 0)
-        try storage.syncDirectory(folder)
-
-        try catalogue.write { db in
-            var cataloguer = Cataloguer(db, node: verifier.node, log: verifier.log)
-            for (offset, entry) in entries.enumerated() { try cataloguer.add(entry, index: batch.start + UInt64(offset)) }
-            try cataloguer.finish()
-            try db.execute(
-                sql: "UPDATE logs SET verifier = ?, entry_bytes = ?, checkpoint_bytes = ? WHERE node = ? AND log = ?",
-                arguments: StatementArguments([try json(verifier), entryBytes, checkpointBytes] + key))
-        }
-    }
-
-    /// Appends after cutting off what an earlier, never acknowledged attempt left; returns the new length.
-    private func append(_ bytes: [UInt8], to path: FilePath, after length: Int64) throws -> Int64 {
-        let file = try storage.openForAppending(path)
-        if file.length != length { try file.truncate(to: length) }
-        try file.append(bytes)
-        try file.sync()
-        defer { try? file.close() }
-        return file.length
+        if let failure = write([.entries(batch, entries: entries, verifier: verifier, nowUnixMilliseconds: now)]).first ?? nil { throw failure }
     }
 
     // MARK: Segments
@@ -84,12 +45,30 @@ extension HubStore {
         }
         guard let row, let hash = ContentHash(row["sha256"] as String) else { return nil }
         let isHeld: Bool = row["held"]
-        return SegmentState(sha256: hash, bytes: row["bytes"], isHeld: isHeld, partialBytes: isHeld ? 0 : try inbox.withLock { try $0.length(PartialKey(node: node, sha256: hash)) })
+        return SegmentState(sha256: hash, bytes: row["bytes"], isHeld: isHeld, partialBytes: isHeld ? 0 : try inbox.length(PartialKey(node: node, sha256: hash)))
+    }
+
+    package enum SegmentLookup: Hashable, Sendable {
+        /// Nil for one of which no entry has come.
+        case known(SegmentState?)
+        /// Its bytes are whole and wait for their sync: whoever has more to say of them waits too.
+        case isBeingCommitted
+    }
+
+    /// The segment's state as it stays until somebody writes to it. Only for whoever writes this node's partials.
+    package func lookUp(_ segment: SegmentID, node: NodeID, log: LogID) throws -> SegmentLookup {
+        while true {
+            let before = inbox.releases
+            let state = try segmentState(segment, node: node, log: log)
+            if let state, !state.isHeld, inbox.isSealed(PartialKey(node: node, sha256: state.sha256)) { return .isBeingCommitted }
+            // A group that ended between the two questions may have been about these bytes.
+            if inbox.releases == before { return .known(state) }
+        }
     }
 
     /// Whether the node may begin another partial segment, or go on with this one.
     package func hasRoom(for hash: ContentHash, node: NodeID) -> Bool {
-        let waiting = inbox.withLock { $0.hashes(of: node) }
+        let waiting = inbox.hashes(of: node)
         return waiting.contains(hash) || waiting.count < Self.partialsMax
     }
 
@@ -99,43 +78,35 @@ extension HubStore {
         return space.availableBytes >= min(space.totalBytes / 20, 256 << 20)
     }
 
-    package func appendPartial(_ bytes: ArraySlice<UInt8>, to hash: ContentHash, node: NodeID) throws {
-        try inbox.withLock { try $0.append(bytes, to: PartialKey(node: node, sha256: hash)) }
+    /// A partial segment is not as long as the writer thought: a link and a medium bring it at the same time.
+    package struct PartialMoved: Error {
+        package let length: Int64
     }
 
-    /// Verifies and syncs the file, moves it among the blobs, syncs the folder, and only then says that it is held.
+    /// - Parameter offset: how long the partial is.
+    /// - Throws: `PartialMoved` when it is not.
+    package func appendPartial(_ bytes: ArraySlice<UInt8>, to hash: ContentHash, node: NodeID, at offset: Int64) throws {
+        let key = PartialKey(node: node, sha256: hash)
+        let length = try inbox.length(key)
+        guard length == offset else { throw PartialMoved(length: length) }
+        try inbox.append(bytes, to: key)
+    }
+
+    /// Ends a partial segment, for a group.
+    /// - Returns: nil when the bytes are not what their name says; they are gone then.
+    package func seal(_ hash: ContentHash, node: NodeID) throws -> SealedFile? { try inbox.seal(PartialKey(node: node, sha256: hash)) }
+
+    /// Verifies and makes durable one segment: a group of one.
     /// - Returns: false when the bytes are not what their name says; they are gone then.
     package func commit(_ stored: StoredSegment, node: NodeID, log: LogID) throws -> Bool {
-        let key = PartialKey(node: node, sha256: stored.sha256)
-        guard try inbox.withLock({ try $0.finish(key) }) else { return false }
-        let target = blobPath(stored.sha256)
-        let folder = target.removingLastComponent()
-        try storage.makeDirectory(folder)
-        let partial = inbox.withLock { $0.path(key) }
-        try storage.rename(partial, to: target)
-        try storage.syncDirectory(folder)
-        try storage.syncDirectory(folder.removingLastComponent())
-        try storage.syncDirectory(root.appending("blobs"))
-        try catalogue.write { db in
-            try db.execute(
-                sql: "UPDATE segments SET held = 1 WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ? AND held = 0",
-                arguments: Self.arguments(stored.segment, node, log))
-            guard db.changesCount == 1 else { return }
-            try db.execute(
-                sql: """
-                    UPDATE nodes SET held_segments = held_segments + 1, held_bytes = held_bytes + s.bytes, held_ms = held_ms + s.end_boot_ms - s.start_boot_ms
-                    FROM (SELECT bytes, start_boot_ms, end_boot_ms FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ?) s
-                    WHERE id = ?
-                    """, arguments: Self.arguments(stored.segment, node, log) + [node.description])
-            try db.execute(
-                sql: """
-                    UPDATE cameras SET newest_held_ms = MAX(COALESCE(newest_held_ms, 0), s.end_ms)
-                    FROM (SELECT end_ms FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ? AND kind = 'main') s
-                    WHERE node = ? AND camera = ?
-                    """, arguments: Self.arguments(stored.segment, node, log) + [node.description, stored.segment.stream.camera.description])
-        }
-        heldCache.withLock { $0[LogKey(node: node, log: log)]?[stored.segment.stream, default: SequenceRanges()].insert(stored.segment.sequence) }
+        guard let sealed = try seal(stored.sha256, node: node) else { return false }
+        if let failure = write([.segment(stored, node: node, log: log, sealed)]).first ?? nil { throw failure }
         return true
+    }
+
+    /// Bytes that the hub holds of a node.
+    package func heldBytes(of node: NodeID) throws -> Int64 {
+        try catalogue.read { try Int64.fetchOne($0, sql: "SELECT held_bytes FROM nodes WHERE id = ?", arguments: [node.description]) ?? 0 }
     }
 
     static func arguments(_ segment: SegmentID, _ node: NodeID, _ log: LogID) -> StatementArguments {
@@ -165,18 +136,33 @@ extension HubStore {
     package func statement(for node: NodeID, log: LogID, nowUnixMilliseconds now: Int64) throws -> SignedStatement {
         let verifier = try verifier(node, log)
         let held = try held(node, log).map { StreamHoldings(stream: $0.key, sequences: $0.value) }.sorted { $0.stream < $1.stream }
-        return try SignedStatement(
-            HoldingsStatement(
-                hub: hub, generation: generation, node: node, log: log, logSize: verifier.size, logRoot: verifier.root, held: held,
-                level: .stored, issuedUnixMilliseconds: now), signer: signer)
+        let key = LogKey(node: node, log: log)
+        var statement = HoldingsStatement(
+            hub: hub, generation: generation, node: node, log: log, logSize: verifier.size, logRoot: verifier.root, held: held,
+            level: .stored, issuedUnixMilliseconds: now)
+        // Said again in the same bytes while nothing has changed: such an answer costs next to nothing on the link.
+        if let known = statementCache.withLock({ $0[key] }), (0..<Self.statementAgeMillisecondsMax).contains(now - known.statement.issuedUnixMilliseconds) {
+            statement.issuedUnixMilliseconds = known.statement.issuedUnixMilliseconds
+            if statement == known.statement { return known.signed }
+            statement.issuedUnixMilliseconds = now
+        }
+        let signed = try SignedStatement(statement, signer: signer)
+        statementCache.withLock { cache in
+            if cache.count >= Self.statementsMax { cache.removeAll() }
+            cache[key] = (statement, signed)
+        }
+        return signed
     }
+    private static let statementAgeMillisecondsMax: Int64 = 86_400_000
+    /// Statements kept, one for each log; beyond that all are made anew.
+    private static let statementsMax = 4_096
 
     /// Partial segments that a node may have here at a time.
     static let partialsMax = 16
 
     /// Partial segments of a node.
     package func partials(_ node: NodeID, _ log: LogID) throws -> [PartialSegment] {
-        let waiting = inbox.withLock { $0.hashes(of: node) }
+        let waiting = inbox.hashes(of: node)
         guard !waiting.isEmpty else { return [] }
         var partials: [PartialSegment] = []
         for hash in waiting where partials.count < Self.partialsMax {
@@ -186,7 +172,7 @@ extension HubStore {
                     arguments: [hash.hex, node.description, log.description])
             }
             guard let row, let stream = StreamID("\(row["camera"] as String)/\(row["kind"] as String)") else { continue }
-            let offset = try inbox.withLock { try $0.length(PartialKey(node: node, sha256: hash)) }
+            let offset = try inbox.length(PartialKey(node: node, sha256: hash))
             partials.append(
                 PartialSegment(segment: SegmentID(stream: stream, sequence: UInt64(bitPattern: row["sequence"] as Int64)), sha256: hash, offset: offset))
         }

@@ -70,14 +70,16 @@ extension HubStore {
 
     /// Takes a hello: raises the session, notes the status, begins a log that is new, and answers with what the hub has.
     /// - Throws: `Problem` 409 for a session that does not rise, 422 for a second history of a log.
-    package func hello(_ request: HelloRequest, from node: NodeID, nowUnixMilliseconds now: Int64) throws -> HelloReply {
+    package func hello(_ request: HelloRequest, from node: NodeID, grant: Grant = HubStore.grant, nowUnixMilliseconds now: Int64) throws -> HelloReply {
         guard let version = ProtocolVersion.supported.first(where: request.versions.contains) else {
             throw Problem(status: 400, title: "No common protocol version.", detail: "This hub speaks \(ProtocolVersion.supported).", field: "versions")
         }
         guard request.status.isPlausible, request.backlog.isPlausible, request.logSize <= Plausibility.sequenceMax, request.session <= UInt64(Int64.max) else {
             throw Problem(status: 400, title: "The status holds a time, length or count that cannot be.", field: "status")
         }
-        try catalogue.write { db in
+        var status = request.status
+        status.sync = nil
+        try catalogue.write { [status] db in
             let known = UInt64(bitPattern: try Int64.fetchOne(db, sql: "SELECT session FROM nodes WHERE id = ?", arguments: [node.description]) ?? 0)
             guard request.session > known else {
                 throw Problem(status: 409, title: "The session counter must rise.", detail: "The hub has seen \(known).", field: "\(known)")
@@ -85,9 +87,11 @@ extension HubStore {
             try db.execute(
                 sql: "UPDATE nodes SET session = ?, current_log = ?, last_contact_ms = ?, status = ?, clock_offset_ms = ? WHERE id = ?",
                 arguments: [
-                    Int64(bitPattern: request.session), request.log.description, now, try json(request.status),
+                    Int64(bitPattern: request.session), request.log.description, now, try json(status),
                     request.status.clock.unixMilliseconds - now, node.description,
                 ])
+            try Self.noteReport(db, request.status.sync, of: node, nowUnixMilliseconds: now)
+            try Self.noteContact(db, node, nowUnixMilliseconds: now)
             if try Row.fetchOne(db, sql: "SELECT 1 FROM logs WHERE node = ? AND log = ?", arguments: [node.description, request.log.description]) == nil {
                 try db.execute(
                     sql: "INSERT INTO logs (node, log, verifier, entry_bytes, checkpoint_bytes, catalogued) VALUES (?, ?, ?, 0, 0, ?)",
@@ -99,15 +103,10 @@ extension HubStore {
         return HelloReply(
             version: version, hubUnixMilliseconds: now, logSize: verifier.size, logRoot: verifier.root,
             statement: try statement(for: node, log: request.log, nowUnixMilliseconds: now), partials: try partials(node, request.log),
-            grant: Self.grant)
+            grant: grant, wants: try self.wants(node: node, log: request.log, nowUnixMilliseconds: now).unlessNone)
     }
 
-    /// Notes that the node has just been heard.
-    package func heard(_ node: NodeID, nowUnixMilliseconds now: Int64) throws {
-        try catalogue.write { try $0.execute(sql: "UPDATE nodes SET last_contact_ms = ? WHERE id = ?", arguments: [now, node.description]) }
-    }
-
-    /// How much a node may send before the hub answers.
+    /// How much a node may send before the hub answers, at most.
     package static let grant = Grant(bytes: 256 << 20, seconds: 30)
 
     /// A log never gets shorter, and one size has one root. A node that shows otherwise was copied or restored:
@@ -115,16 +114,22 @@ extension HubStore {
     private func refuseFork(_ request: HelloRequest, verifier: LogVerifier, node: NodeID, now: Int64) throws {
         let isShorter = request.logSize < verifier.size
         let isOther = request.checkpoint.map { $0.checkpoint.size == verifier.size && $0.checkpoint.root != verifier.root } ?? false
-        guard isShorter || isOther else { return }
-        try catalogue.write { db in
-            try db.execute(sql: "UPDATE nodes SET state = 'forked' WHERE id = ?", arguments: [node.description])
-            try db.execute(
-                sql: "INSERT INTO forks (node, log, seen_ms, checkpoint) VALUES (?, ?, ?, ?)",
-                arguments: [node.description, request.log.description, now, request.checkpoint?.note.encoded ?? "size \(request.logSize)"])
-        }
+        // A longer copy's root at the hub's size only the node can tell.
+        let isToldByNode = request.conflictLogSize == verifier.size
+        guard isShorter || isOther || isToldByNode else { return }
+        try noteFork(of: node, request.log, shown: request.checkpoint?.note.encoded ?? "size \(request.logSize)", now: now)
         logger.error("node shows a second history of its log", metadata: ["node": "\(node)", "hub_size": "\(verifier.size)", "node_size": "\(request.logSize)"])
         throw Problem(
             status: 422, title: "This log has a second history.", detail: "The hub holds \(verifier.size) entries that this node does not show; the node was copied or restored.",
             field: "log")
+    }
+
+    /// Nothing more is taken of the node; what it showed is kept.
+    func noteFork(of node: NodeID, _ log: LogID, shown: String, now: Int64) throws {
+        try catalogue.write { db in
+            try db.execute(sql: "UPDATE nodes SET state = 'forked' WHERE id = ?", arguments: [node.description])
+            try db.execute(
+                sql: "INSERT INTO forks (node, log, seen_ms, checkpoint) VALUES (?, ?, ?, ?)", arguments: [node.description, log.description, now, shown])
+        }
     }
 }

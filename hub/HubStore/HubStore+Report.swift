@@ -4,6 +4,7 @@ import FoundationEssentials
 import GRDB
 import RecordingModel
 import StorageIO
+import SyncProtocol
 import SystemPackage
 
 /// The hub checked from the ground up: every blob hashed again, every log replayed against its signatures.
@@ -38,7 +39,7 @@ extension HubStore {
         var report = HubReport()
         let (rows, logs) = try catalogue.read { db in
             (
-                try Row.fetchAll(db, sql: "SELECT sha256, bytes, held, end_boot_ms - start_boot_ms AS duration FROM segments"),
+                try Row.fetchAll(db, sql: "SELECT sha256, bytes, held, IIF(kind = 'main', end_boot_ms - start_boot_ms, 0) AS duration FROM segments"),
                 try Row.fetchAll(db, sql: "SELECT node, log FROM logs")
             )
         }
@@ -74,7 +75,7 @@ extension HubStore {
         }
     }
 
-    private func blobFault(_ name: String, bytes: Int64) throws -> String? {
+    func blobFault(_ name: String, bytes: Int64) throws -> String? {
         guard let hash = ContentHash(name), try storage.size(blobPath(hash)) == bytes else { return "blob \(name) is missing or has another length" }
         let file = try storage.openForReading(blobPath(hash))
         var hasher = SHA256()
@@ -92,20 +93,39 @@ extension HubStore {
     private func logFault(_ node: NodeID, _ log: LogID) throws -> String? {
         let claimed = try verifier(node, log)
         guard claimed.size > 0 else { return nil }
-        let folder = logFolder(node, log)
-        let lines = try LogFolder.lines(in: storage.read(folder.appending(LogFolder.entryFileName(first: 0)), limitBytes: 2 << 30)).lines
-        let checkpoints = try LogFolder.checkpoints(in: storage.read(folder.appending(LogFolder.checkpointsName), limitBytes: 256 << 20)).checkpoints
         var replay = LogVerifier(node: node, log: log)
-        for signed in checkpoints where signed.checkpoint.size <= claimed.size {
-            guard signed.checkpoint.size >= replay.size, signed.checkpoint.size <= UInt64(lines.count) else { return "log \(log) of \(node): a checkpoint goes beyond the entries" }
-            guard signed.note.cosignatureUnixSeconds(by: hubKey) != nil else { return "log \(log) of \(node): a checkpoint lacks this hub's cosignature" }
-            do {
-                _ = try replay.append(Array(lines[Int(replay.size)..<Int(signed.checkpoint.size)]), from: replay.size, leadingTo: signed)
-            } catch {
-                return "log \(log) of \(node): \(error)"
+        var checkpoints = try CheckpointPieces(storage, checkpointsPath(node, log))
+        var batch: [[UInt8]] = []
+        var next = try checkpoints.next()
+        var fault: String?
+        /// Takes every checkpoint that the lines so far lead to.
+        func follow(to size: UInt64) throws {
+            while fault == nil, let signed = next, signed.checkpoint.size <= size {
+                fault = Self.replay(signed, batch, into: &replay, hubKey: hubKey)
+                batch.removeAll(keepingCapacity: true)
+                next = try checkpoints.next()
             }
         }
+        try forEachLine(node, log, upTo: claimed.size) { index, line in
+            guard fault == nil else { return }
+            batch.append(line)
+            // A batch ends at its checkpoint; lines that have none lead nowhere.
+            guard batch.count <= EntryBatch.lineLimit else { return fault = "too many entries without a checkpoint" }
+            try follow(to: index + 1)
+        }
+        if let signed = next, fault == nil, signed.checkpoint.size <= claimed.size { fault = "a checkpoint goes beyond the entries" }
+        if let fault { return "log \(log) of \(node): \(fault)" }
         return replay == claimed ? nil : "log \(log) of \(node): the files do not lead to the root in the catalogue"
+    }
+
+    private static func replay(_ signed: SignedCheckpoint, _ lines: [[UInt8]], into replay: inout LogVerifier, hubKey: NoteKey) -> String? {
+        guard signed.note.cosignatureUnixSeconds(by: hubKey) != nil else { return "a checkpoint lacks this hub's cosignature" }
+        do {
+            _ = try replay.append(lines, from: replay.size, leadingTo: signed)
+            return nil
+        } catch {
+            return "\(error)"
+        }
     }
 
     /// Time between the first and the last that is known of each camera which no segment and no gap covers, at the times

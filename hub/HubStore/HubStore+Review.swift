@@ -4,6 +4,7 @@ import FoundationEssentials
 import GRDB
 import RecordingModel
 import StorageIO
+import Synchronization
 import SystemPackage
 
 /// What people ask: which nodes, what is known of a camera's time, and the proof of it.
@@ -27,7 +28,7 @@ extension HubStore {
         guard let node = NodeID(row["id"] as String), let state = NodeSummary.State(rawValue: row["state"]) else { return nil }
         let status = (row["status"] as String?).flatMap { try? decode(NodeStatus.self, $0) }
         let missing = try Row.fetchOne(
-            db, sql: "SELECT COUNT(*) AS n, COALESCE(SUM(bytes), 0) AS b, COALESCE(SUM(end_boot_ms - start_boot_ms), 0) AS d FROM segments WHERE node = ? AND held = 0 AND gone IS NULL",
+            db, sql: "SELECT COUNT(*) AS n, COALESCE(SUM(bytes), 0) AS b, \(Self.footageMilliseconds) AS d FROM segments WHERE node = ? AND held = 0 AND gone IS NULL",
             arguments: [node.description])
         let sizes = try String.fetchAll(db, sql: "SELECT verifier FROM logs WHERE node = ? AND log = ?", arguments: [node.description, row["current_log"] as String?])
         var cameras: [CameraID: NodeSummary.Camera] = [:]
@@ -52,17 +53,22 @@ extension HubStore {
     package func timeline(node: NodeID, camera: CameraID, from: Int64, to: Int64, nowUnixMilliseconds now: Int64) async throws -> CameraTimeline? {
         guard (0...Plausibility.magnitudeMax).contains(from), to > from else { return nil }
         let end = min(to, from + Self.timelineMillisecondsMax)
+        let arriving = inbox.hashes(of: node)
         return try await catalogue.read { db in
-            let segments = try Self.segments(db, node, camera, from, end)
+            var segments = try Self.segments(db, node, camera, from, end)
+            Self.mark(&segments, requests: try Self.openRequests(db, node, camera: camera), arriving: arriving)
+            let proxies = try Self.standIn(for: &segments, db, node, camera, from, end)
             let gaps = try Self.gaps(db, node, camera, from, end)
             if segments.isEmpty, gaps.isEmpty {
                 let row = try Row.fetchOne(db, sql: "SELECT * FROM nodes WHERE id = ?", arguments: [node.description])
                 guard let summary = try row.flatMap({ try Self.summary($0, db) }), summary.cameras.contains(where: { $0.camera == camera }) else { return nil }
             }
+            let spans = Timeline.tile(segments.map(\.span) + gaps, from: from, to: end)
             return CameraTimeline(
                 asOfUnixMilliseconds: now, node: node, camera: camera, startUnixMilliseconds: from, endUnixMilliseconds: end,
-                spans: Timeline.tile(segments.map(\.span) + gaps, from: from, to: end), segments: segments.filter(\.isHeld).map(\.segment),
-                events: try Self.events(db, node, camera, from, end), imports: try Self.imports(db, node, camera, from, end))
+                spans: spans, segments: segments.filter(\.isHeld).map(\.segment) + Self.shown(proxies, in: spans),
+                events: try Self.events(db, node, camera, from, end), imports: try Self.imports(db, node, camera, from, end),
+                powers: try Self.powers(db, node, from, end, newestFirst: false, limit: CameraTimeline.listMax))
         }
     }
 
@@ -85,33 +91,37 @@ extension HubStore {
         }
     }
 
+    /// Of the log's lines only those that are proven stay in memory, of the others their hashes.
     private func proof(node: NodeID, log: LogID, indexes: [UInt64]) throws -> ProofBundle? {
-        let folder = logFolder(node, log)
-        let size = Int(try verifier(node, log).size)
-        let lines = try LogFolder.lines(in: storage.read(folder.appending(LogFolder.entryFileName(first: 0)), limitBytes: 2 << 30)).lines.prefix(size)
-        let stored = try LogFolder.checkpoints(in: storage.read(folder.appending(LogFolder.checkpointsName), limitBytes: 256 << 20)).checkpoints
-            .filter { $0.checkpoint.size <= UInt64(size) }
-        let tree = MerkleLevels(leaves: lines.map { MerkleTree.leafHash($0) })
-        var chosen: [SignedCheckpoint] = []
-        var positions: [UInt64: Int] = [:]
-        /// The first checkpoint that covers an entry is of the entry's own epoch, since batches end where keys change.
-        func prove(_ index: UInt64) -> ProvenEntry? {
-            guard index < UInt64(tree.count), let above = stored.first(where: { $0.checkpoint.size > index }),
-                let path = tree.inclusionProof(of: Int(index), size: Int(above.checkpoint.size))
-            else { return nil }
-            let position = positions[above.checkpoint.size] ?? chosen.count
-            if position == chosen.count {
-                chosen.append(above)
-                positions[above.checkpoint.size] = position
-            }
-            return ProvenEntry(index: index, line: String(decoding: lines[Int(index)], as: UTF8.self), path: path, checkpoint: position)
-        }
+        let size = try verifier(node, log).size
         let last = indexes.max() ?? 0
+        let wanted = Set(indexes)
         let marker = Array("\"kind\":\"key\"".utf8)
-        let keyIndexes = lines.indices.filter { UInt64($0) <= last && lines[$0].contains(marker) }.filter {
-            if case .key? = try? LogEntry(line: lines[$0]).body { true } else { false }
+        var lines: [UInt64: [UInt8]] = [:]
+        var keyIndexes: [UInt64] = []
+        var leaves: [ContentHash] = []
+        try forEachLine(node, log, upTo: size) { index, line in
+            leaves.append(MerkleTree.leafHash(line))
+            if index <= last, line.contains(marker), case .key? = try? LogEntry(line: line).body { keyIndexes.append(index) }
+            if wanted.contains(index) || keyIndexes.last == index { lines[index] = line }
         }
-        let keys = keyIndexes.compactMap { prove(UInt64($0)) }
+        let tree = MerkleLevels(leaves: leaves)
+        // The first checkpoint that covers an entry is of the entry's own epoch, since batches end where keys change.
+        var chosen: [SignedCheckpoint] = []
+        var open = lines.keys.sorted()[...]
+        try forEachCheckpoint(node, log) { signed in
+            guard signed.checkpoint.size <= size, let first = open.first, signed.checkpoint.size > first else { return !open.isEmpty }
+            chosen.append(signed)
+            open = open.drop { $0 < signed.checkpoint.size }
+            return !open.isEmpty
+        }
+        func prove(_ index: UInt64) -> ProvenEntry? {
+            guard index < UInt64(tree.count), let line = lines[index], let position = chosen.firstIndex(where: { $0.checkpoint.size > index }),
+                let path = tree.inclusionProof(of: Int(index), size: Int(chosen[position].checkpoint.size))
+            else { return nil }
+            return ProvenEntry(index: index, line: String(decoding: line, as: UTF8.self), path: path, checkpoint: position)
+        }
+        let keys = keyIndexes.compactMap(prove)
         let proven = indexes.compactMap(prove)
         guard keys.count == keyIndexes.count, proven.count == indexes.count else { return nil }
         return ProofBundle(node: node, log: log, hubKey: hubKey.text, checkpoints: chosen, keys: keys, segments: proven)

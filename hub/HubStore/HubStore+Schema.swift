@@ -10,6 +10,51 @@ extension HubStore {
     static func registerMigrations(_ migrator: inout DatabaseMigrator) {
         registerFirstMigration(&migrator)
         registerSecondMigration(&migrator)
+        registerRequestMigration(&migrator)
+        // An event that is over takes the place of what was told as it began.
+        migrator.registerMigration("events-1") { db in try db.execute(sql: "CREATE INDEX events_by_start ON events (node, camera, boot, start_boot_ms)") }
+        registerPowerMigration(&migrator)
+        // Proxies and thumbnails were counted as footage before.
+        migrator.registerMigration("footage-1") { db in
+            try db.execute(
+                sql: "UPDATE nodes SET held_ms = (SELECT \(footageMilliseconds) FROM segments s WHERE s.node = nodes.id AND s.held = 1)")
+        }
+    }
+
+    /// Time of the camera's own stream: proxies and thumbnails are of the same time again, and count in bytes only.
+    static let footageMilliseconds = "COALESCE(SUM(end_boot_ms - start_boot_ms) FILTER (WHERE kind = 'main'), 0)"
+
+    /// What people asked for, what nodes say of their sync, and when they were heard.
+    private static func registerRequestMigration(_ migrator: inout DatabaseMigrator) {
+        migrator.registerMigration("requests-1") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE requests (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT, node TEXT NOT NULL, camera TEXT NOT NULL, kind TEXT NOT NULL, stream TEXT,
+                        start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, user TEXT NOT NULL, reason TEXT NOT NULL, created_ms INTEGER NOT NULL,
+                        state TEXT NOT NULL, ended_ms INTEGER, ended_by TEXT, segments INTEGER, lost_segments INTEGER
+                    );
+                    CREATE INDEX requests_open ON requests (node, id) WHERE state = 'open';
+                    CREATE INDEX requests_ended ON requests (ended_ms) WHERE state <> 'open';
+                    CREATE TABLE contacts (node TEXT NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, PRIMARY KEY (node, start_ms)) WITHOUT ROWID;
+                    CREATE TABLE sync_reports (node TEXT PRIMARY KEY, report TEXT NOT NULL, received_ms INTEGER NOT NULL) WITHOUT ROWID;
+                    """)
+        }
+    }
+
+    /// Changes of the nodes' power states.
+    private static func registerPowerMigration(_ migrator: inout DatabaseMigrator) {
+        migrator.registerMigration("power-1") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE powers (
+                        node TEXT NOT NULL, log TEXT NOT NULL, log_index INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
+                        record TEXT NOT NULL, \(datedColumns.joined(separator: ", ")), PRIMARY KEY (node, log, log_index)
+                    ) WITHOUT ROWID;
+                    CREATE INDEX powers_by_time ON powers (node, start_ms);
+                    CREATE INDEX powers_by_boot ON powers (node, boot, log, log_index);
+                    """)
+        }
     }
 
     private static func registerFirstMigration(_ migrator: inout DatabaseMigrator) {
@@ -100,7 +145,7 @@ extension HubStore {
     }
 
     /// What the catalogue makes of a log's entries. A log that an earlier version took in is read again.
-    static let catalogueVersion = 1
+    static let catalogueVersion = 2
 
     /// Reads the logs that an earlier version of this program catalogued, for what it passed over. One that cannot be
     /// read stays as it was, and is tried again at the next start.
@@ -121,7 +166,7 @@ extension HubStore {
     private func catalogueAnew(_ node: NodeID, _ log: LogID) throws {
         let size = try verifier(node, log).size
         try catalogue.write { db in
-            for table in ["gaps", "events", "imports", "clocks"] {
+            for table in ["gaps", "events", "imports", "clocks", "powers"] {
                 try db.execute(sql: "DELETE FROM \(table) WHERE node = ? AND log = ?", arguments: [node.description, log.description])
             }
             var cataloguer = Cataloguer(db, node: node, log: log)
@@ -135,34 +180,4 @@ extension HubStore {
                 sql: "UPDATE logs SET catalogued = ? WHERE node = ? AND log = ?", arguments: [Self.catalogueVersion, node.description, log.description])
         }
     }
-
-    /// The first lines of a log's file, read in pieces: the file may be larger than memory.
-    /// - Throws: `ForeignLine` for a line that is longer than any entry may be, and what `body` throws.
-    func forEachLine(
-        _ node: NodeID, _ log: LogID, upTo size: UInt64, pieceBytes: Int = 1 << 20, _ body: (_ index: UInt64, _ line: [UInt8]) throws -> Void
-    ) throws {
-        guard size > 0 else { return }
-        let file = try storage.openForReading(logFolder(node, log).appending(LogFolder.entryFileName(first: 0)))
-        var index: UInt64 = 0
-        var offset: Int64 = 0
-        var rest: [UInt8] = []
-        while index < size, offset < file.length {
-            let piece = try file.read(at: offset, count: pieceBytes)
-            guard !piece.isEmpty else { return }
-            offset += Int64(piece.count)
-            rest += piece
-            let torn = try LogFolder.forEachLine(in: rest) { _, line in
-                guard index < size else { return }
-                try body(index, Array(line))
-                index += 1
-            }
-            rest.removeFirst(rest.count - torn)
-            guard rest.count <= EntryBatch.lineByteLimit else { throw ForeignLine(index: index) }
-        }
-    }
-}
-
-struct ForeignLine: Error, CustomStringConvertible {
-    let index: UInt64
-    var description: String { "line \(index) of the log is longer than an entry may be" }
 }

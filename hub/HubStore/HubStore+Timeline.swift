@@ -9,15 +9,23 @@ extension HubStore {
         var isHeld: Bool
         /// Why the node has it no longer; nil while it has.
         var gone: String?
+        /// What the hub lacks may be asked for, or have begun to come.
+        var isRequested = false
+        var isArriving = false
+        /// Of which log its number is.
+        var log: String
+        /// What the hub has instead.
+        var standIn: StandIn?
 
         var span: TimelineSpan {
             var words: [String] = []
-            let state: SpanState = isHeld ? .onHub : gone == nil ? .onlyOnNode : .lost
+            let state: SpanState = isHeld ? .onHub : isArriving ? .transferring : gone != nil ? .lost : isRequested ? .requested : .onlyOnNode
             if state == .lost { words.append(HubStore.lostWords(gone)) }
             if segment.isTimeCorrected { words.append(HubStore.correctedWords(segment.correctedUncertaintyMilliseconds)) }
             return TimelineSpan(
                 startUnixMilliseconds: segment.startUnixMilliseconds, endUnixMilliseconds: segment.endUnixMilliseconds, state: state,
-                detail: words.isEmpty ? nil : words.joined(separator: "; "), isTimeCorrected: segment.isTimeCorrected ? true : nil)
+                detail: words.isEmpty ? nil : words.joined(separator: "; "), isTimeCorrected: segment.isTimeCorrected ? true : nil,
+                standIn: isHeld ? nil : standIn)
         }
     }
 
@@ -25,6 +33,8 @@ extension HubStore {
         switch gone.flatMap({ RemovalRecord.Reason(rawValue: $0) }) {
         case .space: "overwritten at the node before it was forwarded"
         case .age: "older than the node keeps footage, and deleted there before it was forwarded"
+        case .reduced: "reduced at the node to a smaller copy before it was forwarded"
+        case .unrecognised: "deleted at the node before it was forwarded, for a reason that this hub does not know"
         case .missing: "its file was missing at the node"
         case nil: "deleted at the node under this hub's statement, and not here any more"
         }
@@ -42,18 +52,30 @@ extension HubStore {
         return "clock corrected by the node later (\u{b1}\(words))"
     }
 
-    /// Longer than any segment: with it the index on the end bounds a window on both sides.
-    private static let segmentMillisecondsMax: Int64 = 3_600_000
+    /// Longer than any segment, an hour's thumbnails included: with it the index on the end bounds a window on both sides.
+    static let segmentMillisecondsMax: Int64 = 7_200_000
 
     static func segments(_ db: Database, _ node: NodeID, _ camera: CameraID, _ from: Int64, _ to: Int64, withImports: Bool = true) throws -> [KnownSegment] {
         try Row.fetchAll(
             db,
             sql: """
-                SELECT record, log_index, held, gone, start_ms, corrected_uncertainty_ms FROM segments
+                SELECT record, log, log_index, held, gone, start_ms, corrected_uncertainty_ms FROM segments
                 WHERE node = ? AND camera = ? AND kind = 'main' AND end_ms > ? AND end_ms < ? AND start_ms < ? \(withImports ? "" : notImported)
                 ORDER BY start_ms, log_index
                 """, arguments: [node.description, camera.description, from, to + Self.segmentMillisecondsMax, to]
-        ).map { KnownSegment(segment: try playable($0), isHeld: $0["held"], gone: $0["gone"]) }
+        ).map { KnownSegment(segment: try playable($0), isHeld: $0["held"], gone: $0["gone"], log: $0["log"]) }
+    }
+
+    /// Marks what people have asked the node for, and what has begun to come.
+    static func mark(_ segments: inout [KnownSegment], requests: [FootageRequest], arriving: Set<ContentHash>) {
+        let pulls = requests.filter { $0.kind == .pull && kinds($0).contains(.main) }
+        for index in segments.indices where !segments[index].isHeld {
+            let segment = segments[index].segment
+            segments[index].isArriving = arriving.contains(segment.record.sha256)
+            segments[index].isRequested = pulls.contains {
+                $0.startUnixMilliseconds < segment.endUnixMilliseconds && $0.endUnixMilliseconds > segment.startUnixMilliseconds
+            }
+        }
     }
 
     /// Of a row with record, log_index, start_ms and corrected_uncertainty_ms.

@@ -16,7 +16,7 @@ import SystemPackage
 ///     catalogue.sqlite         what is where (WAL, synchronous = FULL)
 ///
 /// Nothing that a client sends becomes a path: names on disk are hashes and ids that were parsed as such.
-/// Writes come from one thread at a time (`HubIngest` has one queue for them); reads from anywhere.
+/// Groups are written one at a time, a node's partial segments by one thread at a time; reads come from anywhere.
 package final class HubStore: Sendable {
     package let catalogue: DatabasePool
     /// The hub's public key for statements and cosignatures.
@@ -28,9 +28,19 @@ package final class HubStore: Sendable {
     let storage: any StorageIO
     let root: FilePath
     let logger: Logger
-    let inbox: Mutex<Inbox>
+    let inbox: Inbox
+    /// Taken while a group is written.
+    let writing = Mutex<Void>(())
+    let fileSystem: (any FileSystemSync)?
     /// Held ranges per node and log, loaded at first use and kept up at each commit.
     let heldCache = Mutex<[LogKey: [StreamID: SequenceRanges]]>([:])
+    /// One for each log that a node has come with since the start.
+    let wantsCache = Mutex<[LogKey: WantsCache]>([:])
+
+    let statementCache = Mutex<[LogKey: (statement: HoldingsStatement, signed: SignedStatement)]>([:])
+
+    /// Of the last node that asked; 56 bytes a segment.
+    let footageCache = Mutex<(node: NodeID, heldSegments: Int64, items: [ReconcileItem])?>(nil)
 
     struct LogKey: Hashable {
         var node: NodeID
@@ -39,7 +49,8 @@ package final class HubStore: Sendable {
 
     /// Opens the store, making what is missing. Files beyond what the catalogue claims were never acknowledged,
     /// and are cut off when the next batch comes.
-    package init(dataDirectory: FilePath, hub: HubID, signer: NoteSigner, generation: UInt64, storage: any StorageIO, logger: Logger) throws {
+    /// - Parameter partialsOpenMax: files of segments on their way in that are kept open; one a node spares reading them again.
+    package init(dataDirectory: FilePath, hub: HubID, signer: NoteSigner, generation: UInt64, storage: any StorageIO, partialsOpenMax: Int = 64, logger: Logger) throws {
         root = dataDirectory
         self.hub = hub
         self.signer = signer
@@ -48,6 +59,8 @@ package final class HubStore: Sendable {
         self.storage = storage
         self.logger = logger
         for folder in ["blobs", "partials", "logs"] { try storage.makeDirectory(dataDirectory.appending(folder)) }
+        // What is synced below them is not there without their own names.
+        try storage.syncDirectory(dataDirectory)
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         configuration.maximumReaderCount = 4
@@ -57,7 +70,8 @@ package final class HubStore: Sendable {
         Self.registerMigrations(&migrator)
         Accounts.registerMigrations(&migrator)
         try migrator.migrate(catalogue)
-        inbox = Mutex(try Inbox(folder: dataDirectory.appending("partials"), storage: storage))
+        fileSystem = try storage.fileSystem(of: dataDirectory)
+        inbox = try Inbox(folder: dataDirectory.appending("partials"), storage: storage, openLimit: partialsOpenMax)
         try catalogueAnew()
     }
 

@@ -10,7 +10,7 @@ struct HubCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fieldpost-hub",
         abstract: "Takes in, proves, keeps and shows the footage of Fieldpost nodes.",
-        subcommands: [InitCommand.self, ServeCommand.self, JoinTokenCommand.self, ReportCommand.self, SuspendCommand.self, ResumeCommand.self, ResetPasswordCommand.self])
+        subcommands: [InitCommand.self, ServeCommand.self, JoinTokenCommand.self, ImportCommand.self, ReportCommand.self, RecoverCommand.self, SuspendCommand.self, ResumeCommand.self, ResetPasswordCommand.self])
 }
 
 struct HubOptions: ParsableArguments {

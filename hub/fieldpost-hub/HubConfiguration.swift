@@ -1,3 +1,4 @@
+import HubIngest
 import Logging
 import ServiceSupport
 
@@ -16,6 +17,8 @@ struct HubConfiguration: Sendable, Hashable {
     /// PEM files; nil for the certificate that `init` made.
     var certificateFile: String?
     var privateKeyFile: String?
+    /// What one node, one address and all together may ask of the hub.
+    var limits: IngestLimits
     var logLevel: Logger.Level
     var logFormat: LogFormat
 
@@ -39,11 +42,21 @@ struct HubConfiguration: Sendable, Hashable {
             }
             return listener(section)
         }
+        let limits = root.section("limits", Self.limits)
         let log = root.section("log") { (level: $0.optional("level", .choice) ?? Logger.Level.info, format: $0.optional("format", .choice) ?? LogFormat.text) }
-        guard let nodes, let people, let log else { return nil }
+        guard let nodes, let people, let limits, let log else { return nil }
         return HubConfiguration(
             nodes: nodes, nodesAdvertised: Listener(host: advertised.host ?? nodes.host, port: advertised.port ?? nodes.port), people: people,
-            certificateFile: certificateFile, privateKeyFile: privateKeyFile, logLevel: log.level, logFormat: log.format)
+            certificateFile: certificateFile, privateKeyFile: privateKeyFile, limits: limits, logLevel: log.level, logFormat: log.format)
+    }
+
+    private static func limits(_ section: StrictMapping) -> IngestLimits {
+        var limits = IngestLimits()
+        limits.connections = section.optional("connections", .integer(10...100_000)) ?? limits.connections
+        limits.connectionsPerAddress = section.optional("connections_per_address", .integer(1...100_000)) ?? limits.connectionsPerAddress
+        limits.connectionsPerNode = section.optional("connections_per_node", .integer(1...64)) ?? limits.connectionsPerNode
+        limits.nodeQuotaBytes = section.optional("node_quota_gigabytes", .integer(1...1_000_000, unit: "GB")).map { Int64($0) * 1_000_000_000 }
+        return limits
     }
 
     private static func listener(_ section: StrictMapping) -> Listener? {
@@ -72,6 +85,13 @@ struct HubConfiguration: Sendable, Hashable {
           # Without these two the self-made certificate in keys/ is used.
           # certificate_file: /etc/fieldpost/people.crt
           # private_key_file: /etc/fieldpost/people.key
+
+        # What nodes may ask of the hub:
+        # limits:
+        #   connections: 3000              # of all nodes
+        #   connections_per_address: 64    # that have not shown a joined node's key; raise it for many nodes behind one router
+        #   connections_per_node: 4
+        #   node_quota_gigabytes: 500      # kept of one node (10^9 bytes); more is answered 507. Default: as there is space
 
         log:
           level: info      # trace, debug, info, notice, warning, error, critical

@@ -58,8 +58,17 @@ struct HubFolder: Sendable {
             peopleIdentity: try readIdentity(keys, "people"), signer: signer, generation: facts.generation)
     }
 
-    func store(logger: Logger) throws -> HubStore {
-        try HubStore(dataDirectory: path, hub: identity.hubID, signer: signer, generation: generation, storage: Self.storage, logger: logger)
+    /// Statements of the generations before license nothing from now on.
+    func beginningGeneration() throws -> HubFolder {
+        try Self.storage.replace(path.appending("hub.json"), with: Array(JSONEncoder().encode(Facts(format: 1, generation: generation + 1))))
+        return try Self.open(path)
+    }
+
+    /// - Parameter partialsOpenMax: files of segments on their way in that are kept open.
+    func store(partialsOpenMax: Int = 64, logger: Logger) throws -> HubStore {
+        try HubStore(
+            dataDirectory: path, hub: identity.hubID, signer: signer, generation: generation, storage: Self.storage,
+            partialsOpenMax: max(64, min(partialsOpenMax, 4_096)), logger: logger)
     }
 
     /// The certificate chain and key for people's listener, PEM.

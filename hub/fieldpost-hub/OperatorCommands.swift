@@ -6,6 +6,7 @@ import Logging
 import NodeIdentity
 import RecordingModel
 import ServiceSupport
+import StorageIO
 import SystemPackage
 
 struct JoinTokenCommand: AsyncParsableCommand {
@@ -65,6 +66,27 @@ struct ReportCommand: AsyncParsableCommand {
             for fault in report.faults { printLine("  \(fault)") }
         }
         if !report.verified { throw ExitCode(1) }
+    }
+}
+
+struct RecoverCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "recover", abstract: "Puts right what the hub claims, after a disk was lost or a backup was restored.",
+        discussion: "Begins a new generation, so that no statement from before licenses a node to delete; hashes every blob, and takes back the claim to what is missing or damaged. Nodes that still have it send it again. The hub must not run.")
+
+    @OptionGroup var options: HubOptions
+    @Flag(help: "Print JSON.") var json = false
+
+    func run() async throws {
+        let lock = try DirectoryLock(options.path.appending("lock"), heldSentence: "a fieldpost-hub serves \(options.path); stop it first")
+        defer { withExtendedLifetime(lock) {} }
+        let folder = try HubFolder.open(options.path).beginningGeneration()
+        var bar = TerminalProgress("checking")
+        let report = try folder.store(logger: Logger(label: "hub")).forgetMissing { bar.update(completed: $0, total: $1) }
+        bar.finish()
+        if json { return printLine(try fieldpost_hub.json(report)) }
+        printLine("generation \(folder.generation) begins; of \(report.segmentsChecked) segments \(report.segmentsLost) are missing or damaged (\(report.bytesLost) bytes)")
+        printLine(report.segmentsLost == 0 ? "start the hub again" : "start the hub again: nodes that still have them send them; what none has is named by: fieldpost-hub report")
     }
 }
 

@@ -34,13 +34,16 @@ struct ServeCommand: AsyncParsableCommand {
         MetricsSystem.bootstrap(registry)
         let lock = try DirectoryLock(options.path.appending("lock"), heldSentence: "another fieldpost-hub serves \(options.path); stop it first")
         defer { withExtendedLifetime(lock) {} }
-        let store = try folder.store(logger: Logger(label: "store"))
+        let files = OpenFiles.raise()
+        let store = try folder.store(partialsOpenMax: files / 4, logger: Logger(label: "store"))
         let announcement = Announcement(folder: folder)
 
         var ingest = IngestConfiguration(
             host: folder.configuration.nodes.host, port: folder.configuration.nodes.port, identity: folder.identity,
             nowUnixMilliseconds: unixMillisecondsNow)
+        let writer = IngestWriter(store: store, limits: folder.configuration.limits)
         ingest.onServerRunning = { announcement.nodesListen(on: $0) }
+        let courier = CourierService(folder: options.path, writer: writer, logger: Logger(label: "courier"))
         let certificate = try folder.peopleCertificate()
         var review = ReviewConfiguration(
             host: folder.configuration.people.host, port: folder.configuration.people.port, certificateChainPEM: certificate.chain,
@@ -50,8 +53,9 @@ struct ServeCommand: AsyncParsableCommand {
 
         var configuration = ServiceGroupConfiguration(
             services: [
-                .init(service: try makeIngestApplication(store: store, configuration: ingest, logger: Logger(label: "ingest"))),
+                .init(service: try makeIngestApplication(writer: writer, configuration: ingest, logger: Logger(label: "ingest"))),
                 .init(service: try makeReviewApplication(store: store, accounts: Accounts(catalogue: store.catalogue), configuration: review, logger: Logger(label: "review"))),
+                .init(service: courier),
                 .init(service: StopBound(logger: logger)),
             ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // A client that never closes must not keep the hub alive: connections that are busy get this long.
@@ -63,6 +67,27 @@ struct ServeCommand: AsyncParsableCommand {
         }
         ServiceNotifier().stopping()
         logger.info("stopped")
+    }
+}
+
+/// Takes what `fieldpost-hub import` reads from media while the hub serves.
+private struct CourierService: Service {
+    let folder: FilePath
+    let writer: IngestWriter
+    let logger: Logger
+
+    func run() async throws {
+        do {
+            try await cancelWhenGracefulShutdown {
+                try await BundleDesk(folder: folder, logger: logger).serve {
+                    BundleIntake(writer: writer, nowUnixMilliseconds: unixMillisecondsNow, logger: logger)
+                }
+            }
+        } catch let error where !(error is CancellationError) {
+            // Nodes are served all the same.
+            logger.error("media can be imported only while the hub does not run", metadata: ["error": "\(error)"])
+            try? await gracefulShutdown()
+        }
     }
 }
 
@@ -78,6 +103,24 @@ private struct StopBound: Service {
             logger.notice("stopped with connections still open", metadata: ["after_seconds": "\(Self.seconds)"])
             _exit(0)
         }
+    }
+}
+
+/// A connection is a file, and so is each segment on its way in.
+private enum OpenFiles {
+    /// What two thousand nodes need, each with one connection and a segment or two.
+    private static let wanted: rlim_t = 16_384
+
+    /// Raises the limit as far as this process may.
+    /// - Returns: the limit in force.
+    static func raise() -> Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
+        if limit.rlim_cur < wanted {
+            limit.rlim_cur = min(wanted, limit.rlim_max)
+            _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        }
+        return Int(clamping: limit.rlim_cur)
     }
 }
 

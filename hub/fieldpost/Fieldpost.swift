@@ -5,7 +5,9 @@ struct Fieldpost: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fieldpost",
         abstract: "See, fetch and check what the nodes recorded.",
-        subcommands: [Login.self, Status.self, TimelineCommand.self, Get.self, Verify.self]
+        subcommands: [
+            Login.self, Status.self, Sync.self, TimelineCommand.self, Get.self, Pull.self, Pin.self, Hold.self, Requests.self, Withdraw.self, Verify.self,
+        ]
     )
 }
 

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import RecordingModel
 import SystemPackage
 
 /// What goes to a person's terminal. Answers go to standard output, everything else to standard error.
@@ -77,7 +78,7 @@ struct Progress {
         let share = min(1, Double(done) / Double(total))
         let filled = Int(share * 30)
         let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 30 - filled)
-        Terminal.write("\r[\(bar)] \(Int(share * 100)) %  \(Words.bytes(done)) of \(Words.bytes(total))  \(label)\u{1B}[K")
+        Terminal.write("\r[\(bar)] \(Int(share * 100)) %  \(AmountText.bytes(done)) of \(AmountText.bytes(total))  \(label)\u{1B}[K")
     }
 
     func finish() {

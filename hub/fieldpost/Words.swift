@@ -24,18 +24,13 @@ enum Words {
         }
     }
 
-    static func bytes(_ bytes: Int64) -> String {
-        guard bytes >= 1_000 else { return "\(bytes) B" }
-        var value = Double(bytes) / 1_000
-        for unit in ["kB", "MB", "GB"] {
-            if value < 999.95 { return "\(Double(Int(value * 10 + 0.5)) / 10) \(unit)" }
-            value /= 1_000
-        }
-        return "\(Double(Int(value * 10 + 0.5)) / 10) TB"
+    /// `only-on-node, proxy on-hub`
+    static func state(_ span: TimelineSpan) -> String {
+        span.state.rawValue + (span.standIn.map { ", \($0.rawValue) \(SpanState.onHub.rawValue)" } ?? "")
     }
 
     static func span(_ span: TimelineSpan) -> String {
         let reason = [span.cause?.rawValue, span.detail].compactMap { $0 }.joined(separator: ": ")
-        return "\(time(span.startUnixMilliseconds)) to \(time(span.endUnixMilliseconds)) (\(duration(span.durationMilliseconds))): \(span.state.rawValue)\(reason.isEmpty ? "" : ", \(reason)")"
+        return "\(time(span.startUnixMilliseconds)) to \(time(span.endUnixMilliseconds)) (\(duration(span.durationMilliseconds))): \(state(span))\(reason.isEmpty ? "" : ", \(reason)")"
     }
 }

@@ -25,18 +25,23 @@ extension ReviewService {
             guard try context.requireSession().role.mayViewFootage else { throw Problem.noFootageRight }
             let window = try request.window(atMost: ReviewLimits.playMilliseconds)
             let timeline = try await loadTimeline(node: try context.node(), camera: try context.camera(), window)
-            return try Response.json(PlayIndex(timeline))
+            return try Response.json(PlayIndex(timeline, thumbnails: try await stills(of: timeline, context: context)))
         }
     }
 
-    /// The timeline of a camera that exists, with the segments that play: those of the main stream.
+    /// Pictures for what has nothing better.
+    func stills(of timeline: CameraTimeline, context: ReviewContext) async throws -> [Thumbnail] {
+        guard timeline.spans.contains(where: { $0.standIn == .thumbnails }) else { return [] }
+        let window = timeline.startUnixMilliseconds..<timeline.endUnixMilliseconds
+        return try await thumbnails(node: timeline.node, camera: timeline.camera, window, atMost: ReviewLimits.thumbnailsOfWindow, context: context)
+    }
+
+    /// The timeline of a camera that exists, with the segments that play: of the main stream, and proxies where it is not here.
     func loadTimeline(node: NodeID, camera: CameraID, _ window: Range<Int64>) async throws -> CameraTimeline {
         let timeline = try await store.timeline(
             node: node, camera: camera, from: window.lowerBound, to: window.upperBound, nowUnixMilliseconds: now)
         guard var timeline else { throw Problem.notFound }
-        timeline.segments = timeline.segments.filter { $0.record.stream.kind == .main }.sorted {
-            ($0.startUnixMilliseconds, $0.record.sequence) < ($1.startUnixMilliseconds, $1.record.sequence)
-        }
+        timeline.segments.sort { ($0.startUnixMilliseconds, $0.record.sequence) < ($1.startUnixMilliseconds, $1.record.sequence) }
         return timeline
     }
 }

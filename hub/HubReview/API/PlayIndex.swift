@@ -15,6 +15,15 @@ struct PlayIndex: Encodable, Equatable {
         var run: UInt64
         /// A later clock entry moved it; absent otherwise.
         var corrected: Bool?
+        /// Says that it is a proxy, and where the footage is; absent for the footage itself.
+        var note: String?
+    }
+    /// A thumbnail, shown for a time of which there is nothing better.
+    struct Still: Encodable, Equatable {
+        var address: String
+        var start: Double
+        var end: Double
+        var note: String
     }
     struct Span: Encodable, Equatable {
         var start: Double
@@ -32,8 +41,9 @@ struct PlayIndex: Encodable, Equatable {
     var codecs: [String] = []
     var segments: [Segment] = []
     var spans: [Span] = []
+    var stills: [Still] = []
 
-    init(_ timeline: CameraTimeline) {
+    init(_ timeline: CameraTimeline, thumbnails: [Thumbnail] = []) {
         let base = min(timeline.startUnixMilliseconds, timeline.segments.first?.startUnixMilliseconds ?? .max)
         func seconds(_ unixMilliseconds: Int64) -> Double { Double(unixMilliseconds - base) / 1_000 }
         baseUnixMilliseconds = base
@@ -42,7 +52,9 @@ struct PlayIndex: Encodable, Equatable {
 
         // Within a run media time is exact and wall time is an estimate, so the whole run takes the offset of its
         // first segment: neighbours then meet without a seam.
+        // A proxy has the media times of what it was made of, and so belongs to the same run.
         var runOffset: (run: UInt64, boot: String, offset: Double)?
+        var standIns = timeline.spans.filter { $0.standIn == .proxy }[...]
         for segment in timeline.segments {
             let record = segment.record
             let mediaStart = Double(record.mediaStartTicks90k) / Double(MediaTime.ticksPerSecond)
@@ -57,11 +69,27 @@ struct PlayIndex: Encodable, Equatable {
             if codec == codecs.count { codecs.append(record.codecs) }
             let start = offset + mediaStart
             let end = start + Double(record.mediaDurationTicks90k) / Double(MediaTime.ticksPerSecond)
-            segments.append(Segment(hash: record.sha256, start: start, end: end, offset: offset, codec: codec, run: record.run, corrected: segment.isTimeCorrected ? true : nil))
+            let middle = (segment.startUnixMilliseconds + segment.endUnixMilliseconds) / 2
+            standIns = standIns.drop { $0.endUnixMilliseconds <= middle }
+            segments.append(
+                Segment(
+                    hash: record.sha256, start: start, end: end, offset: offset, codec: codec, run: record.run, corrected: segment.isTimeCorrected ? true : nil,
+                    note: record.stream.kind == .main ? nil : StateWords.note(standIns.first)))
             duration = max(duration, end)
         }
         spans = timeline.spans.filter { $0.state != .onHub }.map { span in
             Span(start: seconds(span.startUnixMilliseconds), end: seconds(span.endUnixMilliseconds), state: span.state, words: StateWords.sentence(span))
+        }
+        var rest = thumbnails[...]
+        for span in timeline.spans where span.standIn == .thumbnails {
+            rest = rest.drop { $0.unixMilliseconds < span.startUnixMilliseconds }
+            let within = rest.prefix { $0.unixMilliseconds < span.endUnixMilliseconds }
+            // Each until the next; the first also for what lies before it.
+            let starts = within.enumerated().map { $0.offset == 0 ? span.startUnixMilliseconds : $0.element.unixMilliseconds }
+            let ends = starts.dropFirst() + [span.endUnixMilliseconds]
+            for (thumbnail, (start, end)) in zip(within, zip(starts, ends)) {
+                stills.append(Still(address: thumbnail.address, start: seconds(start), end: seconds(end), note: StateWords.note(span)))
+            }
         }
     }
 }

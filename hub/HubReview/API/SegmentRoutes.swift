@@ -18,7 +18,7 @@ extension ReviewService {
             }
             // First the right, so that nobody without it learns which content exists.
             guard try context.requireSession().role.mayViewFootage else { throw Problem.noFootageRight }
-            guard let segment = try await store.segment(hash, node: node, camera: camera, within: nil) else { throw Problem.notFound }
+            guard let segment = try await store.segment(hash, node: node, camera: camera, kinds: [.main, .proxy], within: nil) else { throw Problem.notFound }
             try await audit(.viewSegment, "\(node)/\(segment.record.id) \(hash)", context: context)
             return try await segmentAnswer(segment, to: request)
         }

@@ -21,7 +21,7 @@ struct Playlist {
     init(_ timeline: CameraTimeline, nowUnixMilliseconds now: Int64) {
         let footage = timeline.segments.map { Item.footage($0) }
         // Recorded, but not here yet: a player skips it and knows how long it is.
-        let missing = timeline.spans.filter { [.onlyOnNode, .requested, .transferring].contains($0.state) }.map { Item.missing($0) }
+        let missing = timeline.spans.filter { [.onlyOnNode, .requested, .transferring].contains($0.state) && $0.standIn != .proxy }.map { Item.missing($0) }
         items = (footage + missing).sorted { $0.start < $1.start }
         isComplete = timeline.endUnixMilliseconds <= now
     }
@@ -41,11 +41,12 @@ struct Playlist {
             switch item {
             case .footage(let segment):
                 let record = segment.record
-                let follows = previous.map { $0.run == record.run && $0.bootID == record.bootID && $0.sequence + 1 == record.sequence } ?? false
+                let follows = previous.map { $0.stream == record.stream && $0.run == record.run && $0.bootID == record.bootID && $0.sequence + 1 == record.sequence } ?? false
                 if !follows, !lines.isEmpty, previous != nil { lines.append("#EXT-X-DISCONTINUITY") }
                 if !follows || previous?.initSHA256 != record.initSHA256 {
                     lines.append("#EXT-X-MAP:URI=\"\(address(record))\",BYTERANGE=\"\(record.initBytes)@0\"")
-                    // A comment (RFC 8216, section 4.1), for people who read the list.
+                    // Comments (RFC 8216, section 4.1), for people who read the list.
+                    if record.stream.kind != .main { lines.append("# \(StateWords.standIn(.proxy)): not what the camera sent") }
                     if segment.isTimeCorrected { lines.append("# clock corrected by the node later; recorded as \(WallText.iso(record.startUnixMilliseconds))") }
                     lines.append("#EXT-X-PROGRAM-DATE-TIME:\(WallText.iso(segment.startUnixMilliseconds))")
                 }

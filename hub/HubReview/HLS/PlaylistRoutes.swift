@@ -29,7 +29,7 @@ extension ReviewService {
         router.get("hls/:word/{hash}.mp4") { [self] request, context in
             let capability = try await linkedCapability(context)
             guard let hash = context.parameters.get("hash").flatMap({ ContentHash($0) }),
-                let segment = try await store.segment(hash, node: capability.node, camera: capability.camera, within: capability.window)
+                let segment = try await store.segment(hash, node: capability.node, camera: capability.camera, kinds: [.main, .proxy], within: capability.window)
             else { throw Problem.notFound }
             try await accounts.record(
                 user: capability.user, address: context.address, action: .viewSegment, object: "\(capability.node)/\(segment.record.id) \(hash) by link",

@@ -23,6 +23,7 @@ struct Problem: Error, Equatable {
     }
 
     static let notFound = Problem(.notFound, "There is nothing at this address.")
+    static let noRequestRight = Problem(.forbidden, "Your role does not include asking nodes for footage.")
     static let noFootageRight = Problem(.forbidden, "Your role does not include viewing footage.")
 
     /// RFC 9457.

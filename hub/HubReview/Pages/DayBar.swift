@@ -5,6 +5,7 @@ import RecordingModel
 enum DayBar {
     private static let width = 1_440.0
     private static let height = 48.0
+    private static let standInHeight = 18.0
     /// Narrower spans would vanish on a phone, and a short outage is what one looks for.
     private static let widthMin = 2.5
 
@@ -20,8 +21,13 @@ enum DayBar {
             let spanWidth = max(Double(span.durationMilliseconds) * scale, least)
             let x = min(Double(span.startUnixMilliseconds - from) * scale, width - spanWidth)
             let title = "\(WallText.time(span.startUnixMilliseconds)) to \(WallText.time(span.endUnixMilliseconds)) UTC: \(StateWords.sentence(span))"
-            parts.append(
-                "<rect class=\"s-\(span.state.rawValue)\" x=\"\(decimal(max(0, x)))\" y=\"1\" width=\"\(decimal(spanWidth))\" height=\"\(decimal(height - 2))\"><title>\(escaped(title))</title></rect>")
+            func add(_ css: String, height: Double) {
+                parts.append(
+                    "<rect class=\"s-\(css)\" x=\"\(decimal(max(0, x)))\" y=\"1\" width=\"\(decimal(spanWidth))\" height=\"\(decimal(height))\"><title>\(escaped(title))</title></rect>")
+            }
+            add(span.state.rawValue, height: height - 2)
+            // At the top, so that the state below is still seen.
+            if let standIn = span.standIn { add(standIn.rawValue, height: standInHeight) }
         }
         for hour in hasHours ? Array(1..<24) : [] {
             let x = decimal(Double(hour) * width / 24)
@@ -46,6 +52,8 @@ enum DayBar {
         <pattern id="p-transferring" width="12" height="12" patternUnits="userSpaceOnUse"><rect class="ground" width="12" height="12"/><rect class="mark" width="12" height="5"/></pattern>
         <pattern id="p-lost" width="16" height="16" patternUnits="userSpaceOnUse"><rect class="ground" width="16" height="16"/><path class="stroke" d="M3 3 L13 13 M13 3 L3 13"/></pattern>
         <pattern id="p-not-recorded" width="16" height="12" patternUnits="userSpaceOnUse"><rect class="ground" width="16" height="12"/><rect class="mark" y="5" width="9" height="2"/></pattern>
+        <pattern id="p-proxy" width="8" height="8" patternUnits="userSpaceOnUse"><rect class="ground" width="8" height="8"/><rect class="mark" width="4" height="8"/></pattern>
+        <pattern id="p-thumbnails" width="14" height="9" patternUnits="userSpaceOnUse"><rect class="ground" width="14" height="9"/><rect class="mark" x="2" y="2" width="8" height="5"/></pattern>
         </defs>
         """
 

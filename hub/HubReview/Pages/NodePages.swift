@@ -11,7 +11,8 @@ extension ReviewService {
         }
         router.get("nodes/:node") { [self] _, context in
             guard let summary = try await store.nodeSummary(try context.node()) else { throw Problem.notFound }
-            return try pages.page("node", title: summary.name, NodeValues(summary, now: now), session: context.session)
+            let changes = try await store.powerChanges(of: summary.node, limit: ReviewLimits.powerChanges)
+            return try pages.page("node", title: summary.name, NodeValues(summary, changes, now: now), session: context.session)
         }
     }
 }
@@ -118,9 +119,24 @@ struct NodeValues {
         var drops: UInt64
         var connects: UInt64
     }
+    struct Fact {
+        var name: String
+        var text: String
+    }
+    struct Change {
+        var time: String
+        var words: String
+    }
     var id: String
     var name: String
     var fingerprint: String
+    /// `S2 Reduced, 31 % (shunt)`; nil for a node that does not live on a battery.
+    var energy: String?
+    /// What it said last, a line each.
+    var power: [Fact]
+    var hasPower: Bool
+    var changes: [Change]
+    var hasChanges: Bool
     var warning: String?
     var lastContact: String
     var lastContactExact: String
@@ -138,7 +154,14 @@ struct NodeValues {
     var hasCameras: Bool
     var asOf: String
 
-    init(_ summary: NodeSummary, now: Int64) {
+    /// - Parameter powerChanges: of the node's energy, the newest first
+    init(_ summary: NodeSummary, _ powerChanges: [PowerChange] = [], now: Int64) {
+        let report = summary.status?.power.map { $0.moved(byMilliseconds: -(summary.clockOffsetMilliseconds ?? 0)) }
+        energy = report.map { SyncWords.energy($0) }
+        power = report?.lines { WallText.readable($0) }.map { Fact(name: $0.name, text: $0.text) } ?? []
+        hasPower = !power.isEmpty
+        changes = powerChanges.map { Change(time: WallText.readable($0.unixMilliseconds), words: $0.words { WallText.readable($0) }) }
+        hasChanges = !changes.isEmpty
         id = summary.node.description
         name = summary.name
         fingerprint = summary.node.keyHash.fingerprint
@@ -149,14 +172,14 @@ struct NodeValues {
         }
         lastContact = summary.lastContactUnixMilliseconds.map { WallText.ago($0, now: now) } ?? "never"
         lastContactExact = summary.lastContactUnixMilliseconds.map { WallText.readable($0) } ?? "never"
-        backlogBytes = WallText.bytes(summary.onlyOnNode.bytes)
+        backlogBytes = AmountText.bytes(summary.onlyOnNode.bytes)
         backlogHours = Self.hours(summary.onlyOnNode.durationMilliseconds)
         backlogSegments = summary.onlyOnNode.segments
-        onHubBytes = WallText.bytes(summary.onHub.bytes)
+        onHubBytes = AmountText.bytes(summary.onHub.bytes)
         onHubHours = Self.hours(summary.onHub.durationMilliseconds)
         let source = summary.status.map { $0.clock.source == .none ? "not set" : "from \($0.clock.source.rawValue), \u{b1}\($0.clock.uncertaintyMilliseconds) ms" }
         clock = [summary.clockOffsetMilliseconds.map { "\($0 < 0 ? "\u{2212}" : "+")\(abs($0)) ms" }, source].compactMap { $0 }.joined(separator: ", ")
-        disk = summary.status?.disk.map { "\(WallText.bytes($0.availableBytes)) free of \(WallText.bytes($0.totalBytes))" } ?? "not reported"
+        disk = summary.status?.disk.map { "\(AmountText.bytes($0.availableBytes)) free of \(AmountText.bytes($0.totalBytes))" } ?? "not reported"
         software = summary.status?.software ?? "not reported"
         uptime = summary.status.map { WallText.duration($0.uptimeMilliseconds) } ?? "not reported"
         logSize = summary.logSize

@@ -31,7 +31,10 @@ struct PageRenderer: Sendable {
         ("nodes", PackageResources.nodes_mustache),
         ("node", PackageResources.node_mustache),
         ("day", PackageResources.day_mustache),
+        ("sync", PackageResources.sync_mustache),
+        ("requests", PackageResources.requests_mustache),
         ("play", PackageResources.play_mustache),
+        ("strip", PackageResources.strip_mustache),
         ("error", PackageResources.error_mustache),
     ]
 

@@ -1,6 +1,6 @@
 import RecordingModel
 
-/// The words for the seven states of a camera's second, and for the causes of what was not recorded.
+/// The words for the seven states of a camera's second, for what the hub has in its place, and for the causes of what was not recorded.
 enum StateWords {
     static func name(_ state: SpanState) -> String {
         switch state {
@@ -43,13 +43,49 @@ enum StateWords {
         case .clock: "the node's clock jumped"
         case .schedule: "outside the schedule"
         case .noEvent: "events only, and there was none"
+        case .power: "too little energy"
         case .overload: "the node was overloaded"
+        case .unrecognised: "a cause that a newer node names and this hub does not know"
+        }
+    }
+
+    static func standIn(_ standIn: StandIn) -> String {
+        switch standIn {
+        case .proxy: "small picture"
+        case .thumbnails: "thumbnails"
+        }
+    }
+
+    static func explanation(_ standIn: StandIn) -> String {
+        switch standIn {
+        case .proxy: "plays at once, in place of what is not here"
+        case .thumbnails: "still pictures, in place of what is not here"
+        }
+    }
+
+    /// `only on the node; thumbnails are here`
+    static func state(_ span: TimelineSpan) -> String {
+        switch span.standIn {
+        case nil: name(span.state)
+        case .proxy: "\(name(span.state)); a small picture is here"
+        case .thumbnails: "\(name(span.state)); thumbnails are here"
         }
     }
 
     /// `not recorded: power cut or killed process`
     static func sentence(_ span: TimelineSpan) -> String {
-        cause(span.cause).map { "\(name(span.state)): \($0)" } ?? name(span.state)
+        cause(span.cause).map { "\(state(span)): \($0)" } ?? state(span)
+    }
+
+    /// Beside what is shown in the place of footage: `small picture: the full one is on the node`
+    static func note(_ span: TimelineSpan?) -> String {
+        let place = switch span?.state {
+        case .lost: "is lost"
+        case .requested: "is on the node, and asked for"
+        case .transferring: "is on its way"
+        default: "is on the node"
+        }
+        return "\(standIn(span?.standIn ?? .proxy)): the full \(span?.standIn == .thumbnails ? "footage" : "one") \(place)"
     }
 
     /// `clock corrected by the node later; recorded as 1970-01-01 00:03:20 UTC`
@@ -63,6 +99,7 @@ enum StateWords {
         case .onvif: "the camera (ONVIF)"
         case .webhook: "webhook"
         case .manual: "by hand"
+        case .unrecognised: "a source that this hub does not know"
         }
         return "\(event.label.isEmpty ? "event" : event.label): \(source), score \(event.score)"
     }

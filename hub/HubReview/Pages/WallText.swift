@@ -69,20 +69,6 @@ enum WallText {
         }
     }
 
-    /// `38.2 MB`: powers of ten, as disks and links are sold.
-    static func bytes(_ bytes: Int64) -> String {
-        let units = ["kB", "MB", "GB", "TB", "PB"]
-        guard bytes >= 1_000 else { return "\(bytes) B" }
-        var value = Double(bytes) / 1_000
-        var unit = 0
-        while value >= 999.95, unit < units.count - 1 {
-            value /= 1_000
-            unit += 1
-        }
-        let tenths = Int((value * 10).rounded())
-        return "\(tenths / 10).\(tenths % 10) \(units[unit])"
-    }
-
     private static func floorModulo(_ value: Int64, _ by: Int64) -> Int64 { ((value % by) + by) % by }
 
     private static func padded(_ value: Int64, _ count: Int) -> String {

@@ -2,15 +2,20 @@
 // Plays a window of one camera's footage through Media Source Extensions. The index says which segment files exist
 // and where each lies on one media timeline; files are appended in order, each beginning with its own init segment,
 // and fragment by fragment, so that a file larger than the browser's buffer plays too. Time without footage is stepped over, with a card that says why there is none.
+// Where the footage is not on the hub its proxy plays, and where there are only thumbnails each is shown for a second; both are marked.
+// A browser's buffer takes either files with sound or files without, so that it is made anew where that changes.
 (function () {
   const AHEAD = 60, BEHIND = 60, SEAM = 0.25, FRAME = 1 / 25;
-  const SLICE = 1 << 20, SILENCE = 30000, QUOTA_TRIES = 20;
+  const SLICE = 1 << 20, SILENCE = 30000, QUOTA_TRIES = 20, STILL = 1000, ASK_AGAIN = 20000, ASKED_MAX = 180;
   const video = document.getElementById("player");
   if (!video) return;
   const card = document.getElementById("card"), clock = document.getElementById("clock");
   const sentence = document.getElementById("sentence"), speed = document.getElementById("speed");
+  const image = document.getElementById("still"), note = document.getElementById("note");
   const buttons = document.querySelectorAll("[data-do]");
-  let index, buffer, source, loading = null, codec = -1, appended = new Map(),  ahead = AHEAD, cardUntil = 0, frame = FRAME, broken = 0, ended = false, stalled = 0, queue = Promise.resolve();
+  // position: of the thumbnail that is shown, or null while the video is; running: whether the next one follows by itself.
+  let position = null, since = 0, running = false, sounds = 0;
+  let index, buffer, source, loading = null, codec = -1, appended = new Map(), ahead = AHEAD, cardUntil = 0, frame = FRAME, broken = 0, ended = false, stalled = 0, queue = Promise.resolve();
   const tries = new Map();
 
   function say(text) { sentence.textContent = text; sentence.hidden = !text; }
@@ -24,6 +29,9 @@
   }
   function wall(seconds) { return new Date(index.baseUnixMilliseconds + seconds * 1000); }
   function time(seconds) { const d = wall(seconds); return two(d.getUTCHours()) + ":" + two(d.getUTCMinutes()) + ":" + two(d.getUTCSeconds()); }
+  function tracks(segment) { return index.codecs[segment.codec].split(",").length; }
+  function here() { return position === null ? video.currentTime : position; }
+  function stillAt(seconds) { return index.stills.find(s => s.start <= seconds + 0.06 && s.end > seconds + 0.06); }
   function type(number) { return 'video/mp4; codecs="' + index.codecs[number] + '"'; }
 
   // The first segment that ends after the time: the one that holds it, or the next one after a gap.
@@ -42,14 +50,15 @@
     return null;
   }
   function updated() {
+    const target = buffer;
     return new Promise((resolve, reject) => {
       const done = () => { off(); resolve(); }, fail = () => { off(); reject(new Error("append")); };
-      const off = () => { buffer.removeEventListener("updateend", done); buffer.removeEventListener("error", fail); };
-      buffer.addEventListener("updateend", done); buffer.addEventListener("error", fail);
+      const off = () => { target.removeEventListener("updateend", done); target.removeEventListener("error", fail); };
+      target.addEventListener("updateend", done); target.addEventListener("error", fail);
     });
   }
   async function remove(from, to) {
-    if (to - from < 0.1 || source.readyState !== "open") return;
+    if (to - from < 0.1 || !buffer || source.readyState !== "open") return;
     buffer.remove(Math.max(0, from), to);
     await updated();
     appended.forEach((_, n) => { if (index.segments[n].end > from && index.segments[n].start < to) appended.delete(n); });
@@ -114,12 +123,13 @@
       if (codec >= 0) buffer.changeType(type(segment.codec));
       codec = segment.codec;
     }
+    const target = buffer;
     if (Math.abs(buffer.timestampOffset - segment.offset) > 1e-6) buffer.timestampOffset = segment.offset;
     try {
       for (const piece of pieces(bytes)) await appendPiece(segment, piece, mine);
     } catch (error) {
       // Half a fragment must not stand before the next one.
-      if (source.readyState === "open" && !buffer.updating) buffer.abort();
+      if (target === buffer && source.readyState === "open" && !buffer.updating) buffer.abort();
       throw error;
     }
   }
@@ -160,6 +170,7 @@
     if (loading || !buffer || source.readyState === "closed") return;
     const number = wanted(), segment = index.segments[number], now = video.currentTime, end = bufferedEnd(now);
     if (!segment) return finish();
+    if (tracks(segment) !== sounds) return;
     // Up to so far ahead; and, near the end of a span, the first segment behind the gap however far it is.
     const isFirst = number === at(end === null ? now : end + SEAM) && (end === null || end - now <= ahead);
     if (segment.start - now > ahead && !isFirst) return;
@@ -188,32 +199,84 @@
   function finish() {
     if (!ended && !loading && source.readyState === "open") {
       ended = true;
-      queue = queue.then(() => { if (ended && source.readyState === "open" && !buffer.updating) source.endOfStream(); });
+      queue = queue.then(() => { if (ended && buffer && source.readyState === "open" && !buffer.updating) source.endOfStream(); });
     }
   }
   function seeked() {
+    if (!buffer) return;
     ended = false;
+    // Whoever moves the video wants to see the video.
+    if (position !== null) { position = null; image.hidden = true; }
+    const segment = index.segments[at(video.currentTime)];
+    if (segment && segment.start <= video.currentTime + 0.06 && tracks(segment) !== sounds) return open(video.currentTime);
     if (bufferedEnd(video.currentTime) === null) {
       if (loading) { loading.abort(); loading = null; }
       appended.delete(at(video.currentTime));
     }
     pump(); step();
   }
+  // A buffer for the files at this time, with the video there.
+  function open(seconds) {
+    const plays = !video.paused || running, segment = index.segments[at(seconds)], mine = new Source();
+    if (loading) { loading.abort(); loading = null; }
+    source = mine; buffer = null; appended = new Map(); ended = false; queue = Promise.resolve(); running = false;
+    if (window.ManagedMediaSource && Source === window.ManagedMediaSource) video.disableRemotePlayback = true;
+    mine.addEventListener("sourceopen", () => {
+      if (mine !== source || buffer) return;
+      URL.revokeObjectURL(video.src);
+      mine.duration = index.duration;
+      codec = segment.codec;
+      sounds = tracks(segment);
+      buffer = mine.addSourceBuffer(type(codec));
+      buffer.mode = "segments";
+      video.playbackRate = Number(speed.value);
+      if (seconds > 0) video.currentTime = seconds;
+      if (plays) video.play().catch(() => {});
+      pump();
+    });
+    video.src = URL.createObjectURL(mine);
+  }
+  function play(seconds) {
+    const resume = position !== null && running;
+    position = null; image.hidden = true;
+    if (!buffer) return open(seconds);
+    running = false;
+    if (Math.abs(video.currentTime - seconds) > 0.001) video.currentTime = seconds;
+    if (resume) video.play().catch(() => {});
+  }
+  function showStill(still, seconds) {
+    if (position === null) { running = !video.paused; video.pause(); }
+    position = Math.max(seconds, still.start); since = performance.now();
+    image.src = still.address; image.alt = still.note + ", " + time(position) + " UTC"; image.hidden = false;
+    label(); tick();
+  }
+  // To a time, or to the first after it that there is something to see of; what is passed over is said.
+  function onward(seconds) {
+    const still = stillAt(seconds), segment = index.segments[at(seconds)];
+    if (segment && segment.start <= seconds + 0.06) return play(Math.max(seconds, segment.start + 0.01));
+    if (still) return showStill(still, seconds);
+    const next = index.stills.find(s => s.start > seconds);
+    const to = Math.min(next ? next.start : index.duration, segment ? segment.start : index.duration);
+    gap(seconds, to);
+    if (next && next.start === to) showStill(next, to);
+    else if (segment) play(segment.start + 0.01);
+    else { running = false; label(); }
+  }
 
   // Steps over time without footage: the position is at the end of what exists, or outside it.
   function step() {
-    if (!index || video.seeking || !index.segments.length) return;
+    if (!index || !buffer || position !== null) return;
     const now = video.currentTime, number = at(now + 0.06), segment = index.segments[number];
     const end = bufferedEnd(now);
     if (!segment) {
-      if (end === null || end - now < 0.1) { if (now < index.duration - 0.5) gap(now, index.duration); }
+      if ((end === null || end - now < 0.1) && now < index.duration - 0.5) onward(now + 0.06);
       return;
     }
-    if (segment.start > now + 0.06 && (end === null || end - now < 0.12)) {
-      gap(now, segment.start);
-      video.currentTime = segment.start + 0.01;
-      return;
+    if (end === null || end - now < 0.12) {
+      if (segment.start > now + 0.06) return onward(now + 0.06);
+      if (tracks(segment) !== sounds) return open(Math.max(now, segment.start + 0.01));
     }
+    if (video.seeking) return;
     // A seam of a few milliseconds within footage: the decoder waits, so it is helped over.
     if (video.readyState < 3 && end === null) {
       const ranges = video.buffered;
@@ -240,17 +303,31 @@
   }
   function tick() {
     if (!index) return;
-    const d = wall(video.currentTime);
-    const shown = index.segments[at(video.currentTime)];
-    clock.textContent = d.toISOString().replace("T", " ").replace(/\.(\d)\d\dZ$/, ".$1 UTC") + (shown && shown.corrected ? " (clock corrected later)" : "");
+    if (position !== null && running && performance.now() - since > STILL / Number(speed.value)) {
+      const still = stillAt(position);
+      return onward(still ? still.end : position + 1);
+    }
+    const now = here(), segment = position === null ? index.segments[at(now)] : null, still = position === null ? null : stillAt(now);
+    const marked = still ? still.note : segment && segment.start <= now + 0.06 && segment.note || "";
+    if (note.textContent !== marked) { note.textContent = marked; note.hidden = !marked; }
+    clock.textContent = wall(now).toISOString().replace("T", " ").replace(/\.(\d)\d\dZ$/, ".$1 UTC") + (segment && segment.corrected ? " (clock corrected later)" : "");
     if (!card.hidden && performance.now() > cardUntil) card.hidden = true;
     if (!video.paused) step();
     pump();
   }
 
-  function toggle() { if (video.paused) video.play().catch(() => {}); else video.pause(); }
-  function move(seconds) { video.currentTime = Math.min(Math.max(0, video.currentTime + seconds), index ? index.duration - 0.05 : 0); }
-  function frames(count) { video.pause(); move(count * frame); }
+  function label() { playButton.textContent = running || !video.paused ? "Pause" : "Play"; }
+  function toggle() {
+    if (position !== null) { running = !running; since = performance.now(); label(); }
+    else if (video.paused) video.play().catch(() => {});
+    else video.pause();
+  }
+  function move(seconds) { if (index) onward(Math.min(Math.max(0, here() + seconds), index.duration - 0.05)); }
+  function frames(count) {
+    const still = position === null ? null : stillAt(position);
+    running = false; video.pause();
+    if (still) onward(count > 0 ? still.end : Math.max(0, still.start - 0.1)); else move(count * frame);
+  }
   const actions = { play: toggle, back: () => move(-10), forward: () => move(10), "frame-back": () => frames(-1), "frame-forward": () => frames(1) };
   buttons.forEach(button => button.addEventListener("click", () => actions[button.dataset.do]()));
   speed.addEventListener("change", () => { video.playbackRate = Number(speed.value); });
@@ -266,8 +343,18 @@
     action();
   }, true);
   const playButton = document.querySelector('[data-do="play"]');
-  video.addEventListener("play", () => { playButton.textContent = "Pause"; });
-  video.addEventListener("pause", () => { playButton.textContent = "Play"; });
+  video.addEventListener("play", () => {
+    // By the browser's own button, while a thumbnail is shown.
+    if (position !== null) { video.pause(); running = true; since = performance.now(); }
+    label();
+  });
+  video.addEventListener("pause", label);
+  video.addEventListener("ended", () => {
+    if (position !== null || !index.stills.some(s => s.end > video.currentTime + 0.1)) return;
+    onward(video.currentTime + 0.1);
+    running = position !== null;
+    label();
+  });
   video.addEventListener("seeking", seeked);
   video.addEventListener("waiting", () => { step(); pump(); });
   video.addEventListener("timeupdate", tick);
@@ -284,39 +371,34 @@
     video.requestVideoFrameCallback(seen);
   }
 
+  async function ask() { return JSON.parse(new TextDecoder().decode(await load(video.dataset.index, new AbortController()))); }
+  // What was asked for may come while one watches; for an hour the page asks whether it has.
+  async function wait(number) {
+    const arrived = document.getElementById("arrived");
+    if (!arrived || number > ASKED_MAX) return;
+    const full = list => list.segments.reduce((sum, s) => s.note ? sum : sum + s.end - s.start, 0);
+    try { if (full(await ask()) > full(index) + 0.5) { arrived.textContent = "More of it has come: load this page again"; return; } } catch (error) { /* asked again below */ }
+    setTimeout(() => wait(number + 1), ASK_AGAIN);
+  }
+  const Source = window.MediaSource || window.ManagedMediaSource;
   async function start() {
     try {
-      index = JSON.parse(new TextDecoder().decode(await load(video.dataset.index, new AbortController())));
+      index = await ask();
     } catch (error) {
       say("The hub did not answer with the footage. Reload the page.");
       return;
     }
-    if (!index.segments.length) { gap(0, index.duration); return; }
-    const Source = window.MediaSource || window.ManagedMediaSource;
-    if (!Source) { say("This browser has no Media Source Extensions. The HLS list below plays here or in VLC."); return; }
-    const unplayable = index.codecs.filter(c => !Source.isTypeSupported('video/mp4; codecs="' + c + '"'));
+    setTimeout(() => wait(0), ASK_AGAIN);
+    if (!index.segments.length && !index.stills.length) { gap(0, index.duration); return; }
+    if (index.segments.length && !Source) { say("This browser has no Media Source Extensions. The HLS list below plays here or in VLC."); index.segments = []; }
+    const unplayable = Source ? index.codecs.filter(c => !Source.isTypeSupported('video/mp4; codecs="' + c + '"')) : [];
     if (unplayable.length) {
       const names = unplayable.map(c => (/hvc1|hev1/.test(c) ? "H.265" : "its codec") + " (" + c + ")").join(", ");
       say("This browser cannot play " + names + ". The footage was kept as the camera made it; the HLS list below plays in VLC or ffplay.");
       index.segments = index.segments.filter(s => !unplayable.includes(index.codecs[s.codec]));
-      if (!index.segments.length) return;
     }
-    source = new Source();
-    if (window.ManagedMediaSource && Source === window.ManagedMediaSource) video.disableRemotePlayback = true;
-    source.addEventListener("sourceopen", () => {
-      if (buffer) return;
-      URL.revokeObjectURL(video.src);
-      source.duration = index.duration;
-      codec = index.segments[0].codec;
-      buffer = source.addSourceBuffer(type(codec));
-      buffer.mode = "segments";
-      const first = index.segments[0];
-      const begin = Math.max(index.begin, first.start > index.begin ? first.start + 0.01 : index.begin);
-      if (first.start > index.begin + 1) gap(index.begin, first.start);
-      if (begin > 0) video.currentTime = begin;
-      pump();
-    });
-    video.src = URL.createObjectURL(source);
+    if (!index.segments.length && !index.stills.length) return;
+    onward(index.begin);
     setInterval(tick, 250);
   }
   start().catch(() => say("The player could not start. The HLS list below plays in VLC or ffplay."));

@@ -67,6 +67,16 @@ struct HubClient: Sendable {
         try await post("/api/v1/nodes/\(node)/proof", ["segments": segments])
     }
 
+    func syncStatuses() async throws -> SyncStatusList { try await get("/api/v1/sync") }
+    func ask(_ node: NodeID, _ new: NewFootageRequest) async throws -> FootageRequest { try await post("/api/v1/nodes/\(node)/requests", new) }
+    func requests(withEnded: Bool) async throws -> FootageRequestList { try await get("/api/v1/requests?ended=\(withEnded ? 1 : 0)") }
+
+    func withdraw(_ id: Int64) async throws -> FootageRequest {
+        var request = request("/api/v1/requests/\(id)")
+        request.method = .DELETE
+        return try await decode(request)
+    }
+
     func post<Value: Decodable>(_ path: String, _ body: some Encodable) async throws -> Value {
         var request = request(path)
         request.method = .POST

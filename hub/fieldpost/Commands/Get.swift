@@ -34,7 +34,7 @@ struct Get: AsyncParsableCommand {
         guard start < end else { throw Failure("--to must be later than --from.") }
         let result = try await HubClient.with(try Credentials.load()) { try await fetch($0, start..<end) }
         if json { return try Terminal.json(result) }
-        print("Wrote \(result.files.joined(separator: ", ")): \(result.segments) segments, \(Words.bytes(result.bytes)).")
+        print("Wrote \(result.files.joined(separator: ", ")): \(result.segments) segments, \(AmountText.bytes(result.bytes)).")
         if let note = result.note { print(note) }
         if result.gaps.isEmpty { print("Nothing of this time is missing.") } else { print("Not in the file:") }
         for gap in result.gaps { print("  \(Words.span(gap))") }
@@ -51,7 +51,8 @@ struct Get: AsyncParsableCommand {
         let segments = timeline.segments.filter { $0.record.stream.kind == .main }.sorted { $0.record.sequence < $1.record.sequence }
         let records = segments.map(\.record)
         guard !records.isEmpty else {
-            throw Failure("The hub holds no footage of \(camera) in this time. \(gaps.first.map { "It says: \(Words.span($0))." } ?? "")")
+            let advice = gaps.contains { $0.standIn != nil } ? " A proxy or thumbnails are no footage; fieldpost pull asks the node for it." : ""
+            throw Failure("The hub holds no footage of \(camera) in this time. \(gaps.first.map { "It says: \(Words.span($0))." } ?? "")\(advice)")
         }
         var files: [JoinedFile] = []
         var progress = Progress(totalBytes: records.reduce(0) { $0 + $1.bytes })

@@ -25,13 +25,13 @@ struct Status: AsyncParsableCommand {
         }
         if list.nodes.isEmpty { return print("No node is enrolled at this hub yet.") }
         func ago(_ time: Int64?) -> String { time.map { Words.duration(max(0, list.asOfUnixMilliseconds - $0)) + " ago" } ?? "never" }
-        var rows = [["NODE", "LAST CONTACT", "STILL ON THE NODE", "ON THE HUB", "CLOCK", "CAMERAS (NEWEST ON THE HUB)"]]
+        var rows = [["NODE", "LAST CONTACT", "STILL ON THE NODE", "ON THE HUB", "CLOCK", "ENERGY", "CAMERAS (NEWEST ON THE HUB)"]]
         for node in list.nodes {
             let cameras = node.cameras.map { "\($0.camera) (\(ago($0.newestOnHubUnixMilliseconds)))" }.joined(separator: ", ")
             let clock = node.status.map { "\($0.clock.source.rawValue) ±\($0.clock.uncertaintyMilliseconds) ms" } ?? "-"
             rows.append([
                 node.state == .active ? node.name : "\(node.name) [\(node.state.rawValue)]", ago(node.lastContactUnixMilliseconds),
-                "\(Words.bytes(node.onlyOnNode.bytes)), \(Words.duration(node.onlyOnNode.durationMilliseconds))", Words.bytes(node.onHub.bytes), clock,
+                "\(AmountText.bytes(node.onlyOnNode.bytes)), \(Words.duration(node.onlyOnNode.durationMilliseconds))", AmountText.bytes(node.onHub.bytes), clock, node.status?.power.map { "\($0.state.name), \($0.estimate?.batteryWords ?? "no valid reading")" } ?? "-",
                 cameras.isEmpty ? "none" : cameras,
             ])
         }

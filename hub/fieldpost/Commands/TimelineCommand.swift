@@ -33,7 +33,7 @@ enum TimelineText {
             if span.state == .unknown { span.endUnixMilliseconds = min(span.endUnixMilliseconds, timeline.asOfUnixMilliseconds) }
             rows.append([
                 time(span.startUnixMilliseconds, span.isTimeCorrected), Words.time(span.endUnixMilliseconds), Words.duration(span.durationMilliseconds),
-                span.state.rawValue, [span.cause?.rawValue, span.detail].compactMap { $0 }.joined(separator: ": "),
+                Words.state(span), [span.cause?.rawValue, span.detail].compactMap { $0 }.joined(separator: ": "),
             ])
         }
         var lines = Terminal.aligned(rows)
@@ -51,6 +51,7 @@ enum TimelineText {
         lines += timeline.imports.map { item in
             "\(Words.time(item.startUnixMilliseconds)): imported from \(item.record.originalName) by \(item.record.operatorName), time from \(item.record.timeSource.rawValue)"
         }
+        lines += (timeline.powers ?? []).map { change in "\(Words.time(change.unixMilliseconds)): \(change.words { Words.time($0) })" }
         if (timeline.spans.map(\.isTimeCorrected) + timeline.events.map(\.isTimeCorrected)).contains(true) {
             lines.append("* corrected by a later clock fix of the node")
         }

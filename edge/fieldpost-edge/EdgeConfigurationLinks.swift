@@ -1,0 +1,68 @@
+import EdgeJournal
+import EdgeSync
+import FoundationEssentials
+import Logging
+import RecordingModel
+import ServiceSupport
+import StorageIO
+import SyncProtocol
+import SystemPackage
+
+extension EdgeConfiguration {
+    static let linksMax = 8
+
+    /// `links:`: the ways to the hub. Without any, whatever the machine's routes say, without bounds.
+    static func readLinks(_ root: StrictMapping) -> [Uplink] {
+        var names: Set<String> = []
+        return root.list("links", 0...linksMax) { item in
+            item.mapping { section -> Uplink? in
+                let link = readLink(section)
+                if let link, !names.insert(link.name).inserted { section.refuse("name", "two links are called \(link.name)") }
+                return link
+            }
+        }
+    }
+
+    private static func readLink(_ section: StrictMapping) -> Uplink? {
+        let name = section.required("name", .text(1...32, "the link's name, text"))
+        let device = section.optional("device", .custom("a network interface, such as wwan0") { Uplinks.isDeviceName($0) ? $0 : nil })
+        let cost = section.optional("cost", .integer(0...1_000)) ?? 0
+        let classes = section.list("send", 0...TrafficClass.allCases.count) { item in item.value(.trafficClass) }
+        func bytes(_ key: String) -> Int64? { section.optional(key, .integer(1...1_000_000_000, unit: "MB")).map { Int64($0) * 1_000_000 } }
+        let (day, month) = (bytes("day_megabytes"), bytes("month_megabytes"))
+        let rate = section.optional("rate_kilobits", .integer(8...10_000_000, unit: "kbit/s")).map { Int64($0) * 125 }
+        let windows = section.list("hours", 0...WeeklySchedule.windowsMax) { item in item.value(.custom(WeeklySchedule.expectation) { WeeklySchedule.Window($0) }) }
+        let offset = section.optional("utc_offset", .custom("a distance from UTC, such as \"+01:00\", \"-03:30\" or Z") { WeeklySchedule.utcOffsetMinutes($0) }) ?? 0
+        guard let name else { return nil }
+        // The distance from UTC also says when a day's budget begins.
+        let always = [WeeklySchedule.Window(days: 0b111_1111, startMinute: 0, endMinute: 1_440)]
+        return Uplink(
+            name: name, device: device, cost: cost, classes: section.has("send") ? Set(classes) : Set(TrafficClass.allCases), dayBudgetBytes: day, monthBudgetBytes: month,
+            hours: windows.isEmpty && offset == 0 ? nil : WeeklySchedule(windows: windows.isEmpty ? always : windows, utcOffsetMinutes: offset), bytesPerSecondMax: rate)
+    }
+
+    /// What has crossed each link is kept in the data directory: a restart opens no budget anew.
+    func uplinks(_ folder: NodeFolder, energy: LinkEnergyBox? = nil, clocks: any Clocks, logger: Logger) -> Uplinks {
+        let file = folder.root.appending("links.json")
+        let storage = folder.storage
+        var usage: [String: UplinkUsage] = [:]
+        do {
+            if try storage.size(file) != nil { usage = try JSONDecoder().decode([String: UplinkUsage].self, from: Data(SmallFile.text(file.string, limitBytes: 64 << 10).utf8)) }
+        } catch {
+            logger.error("what the links have carried cannot be read; their budgets begin anew", metadata: ["file": "\(file)", "error": "\(error)"])
+        }
+        return Uplinks(
+            links, usage: usage, wall: { clocks.now().wall }, nowMilliseconds: { clocks.now().bootMilliseconds }, energy: energy,
+            save: { usage in
+                do { try await blocking { try storage.replace(file, with: Array(json(usage).utf8)) } } catch {
+                    logger.error("what the links have carried cannot be kept", metadata: ["error": "\(error)"])
+                }
+            })
+    }
+}
+
+extension StrictType where Value == TrafficClass {
+    static var trafficClass: StrictType {
+        custom("thumbnails, pulled, event, proxy or main") { word in TrafficClass.allCases.first { "\($0)" == word } }
+    }
+}
