@@ -35,6 +35,7 @@ let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
@@ -72,9 +73,12 @@ let package = Package(
     ],
     targets: [
         // System libraries, from Debian.
-        .systemLibrary(name: "CLibAV", path: "Sources/CLibAV", pkgConfig: "libavformat", providers: [.apt(["libavformat-dev", "libavcodec-dev"])]),
+        .systemLibrary(name: "CLibAV", path: "Sources/CLibAV", pkgConfig: "libavformat", providers: [.apt(["libavformat-dev", "libavcodec-dev", "libswscale-dev"])]),
         .systemLibrary(name: "CZstd", path: "Sources/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CXML2", path: "Sources/CXML2", pkgConfig: "libxml-2.0", providers: [.apt(["libxml2-dev"])]),
+        .systemLibrary(name: "CCRC32C", path: "Sources/CCRC32C"),  // the processor's CRC-32C, for which Swift has no word
+        .systemLibrary(name: "CSyncFS", path: "Sources/CSyncFS"),  // syncfs(2): the Glibc module leaves it out
+        .systemLibrary(name: "CConfine", path: "Sources/CConfine"),  // clone, seccomp, Landlock: the Glibc module leaves them out
         .systemLibrary(name: "CTimex", path: "Sources/CTimex"),  // adjtimex(2): the Glibc module leaves it out
 
         // Shared libraries.
@@ -82,21 +86,24 @@ let package = Package(
         library("Zstd", ["CZstd"]),
         library("RecordingModel", []),
         library("EvidenceLog", ["RecordingModel", crypto]),
-        library("SyncProtocol", ["RecordingModel", "EvidenceLog", "Zstd"]),
+        library("SyncProtocol", ["CCRC32C", "RecordingModel", "EvidenceLog", "Zstd"], resources: [.embedInCode("Dictionaries")]),
         library("NodeIdentity", ["RecordingModel", crypto, x509, swiftASN1]),
-        library("StorageIO", [system]),
+        library("StorageIO", ["CSyncFS", system]),
         library("ServiceSupport", ["RecordingModel", "CTimex", logging, metrics, coreMetrics, lifecycle, "Yams"]),
 
         // The node.
+        library("EdgePower", in: "edge", ["StorageIO", "RecordingModel", nioCore, nioPosix, logging, system]),
         library("EdgeMotion", in: "edge", ["LibAV", "RecordingModel"]),
         library("EdgeCapture", in: "edge", ["EdgeMotion", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
         library("EdgeJournal", in: "edge", ["StorageIO", "EvidenceLog", "RecordingModel", grdb, crypto, logging, system]),
+        library("EdgeCompress", in: "edge", ["CConfine", "EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
         library("EdgeImport", in: "edge", ["EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
         library("EdgeONVIF", in: "edge", ["CXML2", "RecordingModel", asyncHTTPClient, nioCore, nioPosix, nioHTTP1, crypto, logging]),
         library("EdgeEvents", in: "edge", ["EdgeONVIF", "EdgeMotion", "RecordingModel", nioCore, nioPosix, nioHTTP1, crypto, logging]),
         library("EdgeSync", in: "edge", ["SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", nioCore, nioPosix, nioHTTP1, nioSSL, logging]),
+        library("EdgeCourier", in: "edge", ["StorageIO", "SyncProtocol", "EvidenceLog", "RecordingModel", system]),
         tool("fieldpost-edge", in: "edge", [
-            "EdgeCapture", "EdgeJournal", "EdgeSync", "EdgeMotion", "EdgeEvents", "EdgeONVIF", "EdgeImport", "LibAV", "ServiceSupport", "StorageIO",
+            "EdgeCapture", "EdgeCompress", "EdgeJournal", "EdgeSync", "EdgeCourier", "EdgePower", "EdgeMotion", "EdgeEvents", "EdgeONVIF", "EdgeImport", "LibAV", "ServiceSupport", "StorageIO",
             "NodeIdentity", "EvidenceLog", "SyncProtocol", "RecordingModel", argumentParser, crypto, logging, metrics, lifecycle, unixSignals, system,
         ]),
 
@@ -105,51 +112,71 @@ let package = Package(
         library("HubIngest", in: "hub", [
             .product(name: "HTTPTypes", package: "swift-http-types"), "StorageIO",
             "HubStore", "SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", hummingbird, .product(name: "HummingbirdCore", package: "hummingbird"),
-            hummingbirdTLS, nioCore, nioSSL, logging, metrics,
+            hummingbirdTLS, nioCore, nioPosix, nioHTTP1, nioSSL, logging, metrics, system,
         ]),
         library("HubReview", in: "hub", [
             .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "HummingbirdCore", package: "hummingbird"), "HubStore", "StorageIO", "RecordingModel", "EvidenceLog", hummingbird, hummingbirdTLS, mustache, nioCore, nioPosix, nioSSL, crypto, logging, metrics,
         ], resources: [.embedInCode("Resources")]),
         tool("fieldpost-hub", in: "hub", [
-            "HubStore", "HubIngest", "HubReview", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog", "RecordingModel",
+            "HubStore", "HubIngest", "HubReview", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog", "RecordingModel", "SyncProtocol",
             argumentParser, logging, metrics, lifecycle, unixSignals, system, hummingbird, nioCore, nioPosix,
         ]),
         tool("fieldpost", in: "hub", ["SyncProtocol", "EvidenceLog", "RecordingModel", asyncHTTPClient, argumentParser, nioCore, nioPosix, nioSSL, nioHTTP1, crypto, system]),
         library("TestSupport", in: "Tests", []),
         .target(name: "FaultInjector", path: "Tests/FaultInjector", publicHeadersPath: "."),
         library("LogFixtures", in: "Tests", ["EvidenceLog", "RecordingModel", crypto]),
+        // Simulated nodes for deploy/bench ingest.
+        tool("IngestLoad", in: "Tests", [
+            "HubStore", "SyncProtocol", "LogFixtures", "NodeIdentity", "EvidenceLog", "RecordingModel", "StorageIO", crypto, nioCore, nioPosix, nioSSL, nioTLS, logging, system,
+        ]),
+        // A node with a long log for deploy/bench reconcile.
+        tool("ReconcileNode", in: "Tests", [
+            "EdgeSync", "HubStore", "SyncProtocol", "LogFixtures", "NodeIdentity", "EvidenceLog", "RecordingModel", "StorageIO", grdb, crypto, logging, system,
+        ]),
+        // Stands in the place of the worker that decodes, and tries what it must not be able to do.
+        tool("ConfinementProbe", in: "Tests", ["EdgeCompress", "CConfine"]),
+        library("SyncConformance", in: "Tests", ["SyncProtocol", "EvidenceLog", "RecordingModel"]),
+        library("JournalFixtures", in: "Tests", ["EvidenceLog", "RecordingModel", "StorageIO", "LogFixtures", system]),
         tests("RecordingModelTests", ["RecordingModel", "LogFixtures"]),
         tests("NodeIdentityTests", ["NodeIdentity", "RecordingModel"]),
         tests("SyncTests", [
-            "EdgeSync", "HubIngest", "HubStore", "SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", "StorageIO", "LogFixtures", "TestSupport",
-            crypto, lifecycle, logging, system, nioHTTP1,
+            "EdgeSync", "EdgeCourier", "HubIngest", "HubStore", "SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", "StorageIO", "LogFixtures", "TestSupport",
+            "SyncConformance", grdb, crypto, lifecycle, logging, system, nioCore, nioPosix, nioSSL, nioHTTP1,
         ]),
-        tests("SyncProtocolTests", ["SyncProtocol", "EvidenceLog", "RecordingModel", "LogFixtures"]),
+        tests("SyncProtocolTests", ["SyncConformance", "SyncProtocol", "EvidenceLog", "RecordingModel", "LogFixtures", crypto]),
+        tests("SyncSimulationTests", [
+            "EdgeJournal", "EdgeSync", "HubIngest", "HubStore", "SyncProtocol", "EvidenceLog", "RecordingModel", "StorageIO", "JournalFixtures", "LogFixtures",
+            grdb, crypto, logging, system, nioCore,
+        ]),
+        tests("EdgePowerTests", ["EdgePower", "StorageIO", "RecordingModel", "TestSupport", nioCore, nioPosix, logging, system]),
         tests("HouseRulesTests", ["TestSupport"]),
         tests("HubReviewTests", [
             "HubReview", "HubStore", "StorageIO", "EvidenceLog", "RecordingModel", hummingbird, .product(name: "HummingbirdTesting", package: "hummingbird"),
             .product(name: "HTTPTypes", package: "swift-http-types"), grdb, crypto, nioCore, logging,
         ]),
         tests("HubStoreTests", [
-            "HubStore", "HubIngest", "StorageIO", "SyncProtocol", "EvidenceLog", "RecordingModel", "LogFixtures", "TestSupport", grdb, crypto, logging, system,
+            "HubStore", "HubIngest", "StorageIO", "SyncProtocol", "EvidenceLog", "RecordingModel", "LogFixtures", "TestSupport", grdb, crypto, nioCore, logging, system,
         ]),
         tests("FieldpostToolTests", ["fieldpost", "EvidenceLog", "RecordingModel", "TestSupport", crypto, nioCore]),
         tests("EvidenceLogTests", ["EvidenceLog", "RecordingModel", "LogFixtures", crypto]),
-        tests("EdgeJournalTests", ["EdgeJournal", "EvidenceLog", "RecordingModel", "StorageIO", crypto, logging, system]),
+        tests("EdgeJournalTests", ["JournalFixtures", "EdgeJournal", "EvidenceLog", "RecordingModel", "StorageIO", crypto, logging, system]),
         tests("EdgeMotionTests", ["EdgeMotion", "LibAV", "RecordingModel", "TestSupport"]),
         tests("EdgeONVIFTests", ["EdgeONVIF", "RecordingModel", "TestSupport", nioCore, nioPosix, logging]),
         tests("EdgeEventsTests", ["EdgeEvents", "EdgeMotion", "EdgeONVIF", "RecordingModel", "TestSupport", nioCore, nioPosix, nioHTTP1, logging]),
         tests("EdgeImportTests", [
             "EdgeImport", "EdgeCapture", "EdgeJournal", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", "TestSupport", crypto, logging, system,
         ]),
-        tests("FaultTests", ["TestSupport", "LogFixtures", "EdgeJournal", "EvidenceLog", "StorageIO", "RecordingModel", crypto, logging, system]),
+        tests("EdgeCompressTests", [
+            "ConfinementProbe", "fieldpost-edge", "TestSupport", "EdgeCompress", "EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system,
+        ]),
+        tests("FaultTests", ["TestSupport", "JournalFixtures", "LogFixtures", "EdgeJournal", "EvidenceLog", "StorageIO", "RecordingModel", crypto, logging, system]),
         tests("EndToEndTests", ["TestSupport", "EdgeJournal", "EvidenceLog", "NodeIdentity", "RecordingModel", "StorageIO", logging, system]),
         tests("LibAVTests", ["LibAV"]),
         tests("EdgeCaptureTests", ["TestSupport", "EdgeCapture", "EdgeMotion", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
         tests("ZstdTests", ["Zstd", "CZstd"]),
         tests("ServiceSupportTests", ["ServiceSupport", "RecordingModel", logging, coreMetrics]),
         tests("EdgeConfigurationTests", [
-            "fieldpost-edge", "EdgeCapture", "EdgeJournal", "EdgeMotion", "ServiceSupport", "StorageIO", "RecordingModel", "TestSupport", lifecycle, logging, system,
+            "fieldpost-edge", "EdgeCapture", "EdgeCompress", "EdgeJournal", "EdgeMotion", "EdgePower", "EdgeSync", "SyncProtocol", "ServiceSupport", "StorageIO", "RecordingModel", "TestSupport", lifecycle, logging, system,
         ]),
     ]
 )

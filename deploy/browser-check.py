@@ -15,6 +15,7 @@ import time
 from PIL import Image, ImageChops, ImageStat
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
@@ -139,6 +140,52 @@ class Visit:
             raise AssertionError("the picture stands still: two screenshots seconds apart are the same")
         return {"from": began["time"], "to": after["time"], "boundary": boundary, "spread": round(spread, 1), "moved": round(moved, 3)}
 
+    def watch_stand_ins(self):
+        """The hub lacks some of the footage: its proxy plays and is marked, and where there are only thumbnails these are shown."""
+        loaded = "return [...document.querySelectorAll('ol.strip img')].map(i => {i.loading = 'eager'; return i.complete ? i.naturalWidth : 0})"
+        self.find("a[data-node]").click()
+        self.find(f"a[data-camera='{self.options.camera}']").click()
+        self.find("ol.strip img")
+        widths = WebDriverWait(self.browser, 15).until(lambda b: (lambda found: found if found and all(found) else None)(b.execute_script(loaded)), "the thumbnails of the strip did not load")
+        self.keep("7-strip")
+        self.find("a[data-play]").click()
+        video = self.find("video#player")
+        self.find("button[data-ask]")
+        index = self.browser.execute_async_script("fetch(arguments[0].dataset.index).then(a => a.json()).then(arguments[1])", video)
+        proxies, stills = [s for s in index["segments"] if s.get("note")], index["stills"]
+        if not proxies or not stills:
+            raise AssertionError(f"the player's index has {len(proxies)} proxies and {len(stills)} thumbnails")
+        # From the footage over the border into its proxy, on which the player makes a new buffer where only one of them has sound.
+        border = next((s["start"] for s, before in zip(index["segments"][1:], index["segments"]) if s.get("note") and not before.get("note")), None)
+        if border is None:
+            raise AssertionError("no proxy follows footage")
+        self.wait_state(video, 20, "a picture", lambda s: s["ready"] >= 2)
+        self.browser.execute_script("arguments[0].muted = true; arguments[0].currentTime = arguments[1]; arguments[0].play()", video, border - 2)
+        self.wait_state(video, 30, f"the picture to go from footage into its proxy at {border} s", lambda s: s["time"] > border + 1 and s["ready"] >= 2 and not s["paused"])
+        marked = self.find("#note").text
+        if "small picture" not in marked:
+            raise AssertionError(f"the proxy is marked with {marked!r}")
+        spread = max(ImageStat.Stat(self.picture(video)).stddev)
+        if spread < 8:
+            raise AssertionError(f"the screenshot of the proxy is blank (standard deviation {spread:.1f})")
+        self.keep("8-proxy")
+        self.browser.execute_script("arguments[0].currentTime = arguments[1]", video, stills[0]["start"] + 0.5)
+        image = self.find("#still")
+        shown = lambda b: b.execute_script("return arguments[0].complete && arguments[0].naturalWidth", image)
+        WebDriverWait(self.browser, 15).until(shown, "the thumbnail was not shown")
+        first = image.get_attribute("src")
+        if "thumbnails" not in self.find("#note").text:
+            raise AssertionError(f"the thumbnail is marked with {self.find('#note').text!r}")
+        if len(stills) > 1:
+            WebDriverWait(self.browser, 15).until(lambda _: image.get_attribute("src") != first, "the next thumbnail did not follow")
+        self.keep("9-still")
+        # With the keyboard: back on the same page, which now says that the footage was asked for.
+        page = self.path()
+        self.find("button[data-ask]").send_keys(Keys.ENTER)
+        self.find("#coming")
+        self.expect_path(page)
+        return {"strip": len(widths), "proxies": len(proxies), "stills": len(stills), "border": border}
+
     def picture(self, video):
         return Image.open(io.BytesIO(video.screenshot_as_png)).convert("RGB")
 
@@ -151,13 +198,14 @@ def main():
     parser.add_argument("--new-password-file", required=True)
     parser.add_argument("--camera", required=True)
     parser.add_argument("--profile", required=True, metavar="DIR", help="an empty folder for the browser's own files")
+    parser.add_argument("--stand-ins", action="store_true", help="look at proxies and thumbnails in the place of footage that the hub lacks")
     parser.add_argument("--screenshots", metavar="DIR", help="keep a screenshot of every page there")
     options = parser.parse_args()
     browser = start_browser(options.profile)
     visit = Visit(browser, options)
     try:
         visit.enter()
-        seen = visit.watch(visit.walk())
+        seen = visit.watch_stand_ins() if options.stand_ins else visit.watch(visit.walk())
         refused = [line for line in visit.complaints if "Content Security Policy" in line]
         if refused:
             raise AssertionError(f"the pages break their own Content-Security-Policy: {refused[0]}")

@@ -12,7 +12,7 @@ VENV=$ROOT/.build/deploy-venv
 RTSP_PACKAGES=(python3 python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x glib-networking fonts-dejavu-core)
 # shellcheck disable=SC2034
-BUILD_PACKAGES=(pkg-config libavformat-dev libavcodec-dev libzstd-dev libsqlite3-dev libxml2-dev)
+BUILD_PACKAGES=(pkg-config libavformat-dev libavcodec-dev libswscale-dev libzstd-dev libsqlite3-dev libxml2-dev)
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }

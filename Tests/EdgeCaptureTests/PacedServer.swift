@@ -85,7 +85,7 @@ func expectAccounted(_ bench: Bench, from start: Int64, to stop: Int64, sourceLo
     let spans = bench.sink.spans
     let (first, last) = (try #require(spans.first, sourceLocation: sourceLocation), try #require(spans.last, sourceLocation: sourceLocation))
     #expect(abs(first.start - start) <= 100, "it begins \(first.start - start) ms after the start", sourceLocation: sourceLocation)
-    #expect(abs(last.end - stop) <= 100, "it ends \(last.end - stop) ms after the stop", sourceLocation: sourceLocation)
+    #expect(abs(last.end - stop) <= 250, "it ends \(last.end - stop) ms after the stop", sourceLocation: sourceLocation)
     let sum = spans.reduce(0) { $0 + $1.end - $1.start }
-    #expect(abs(sum - (stop - start)) <= 100, "\(sum) ms of \(stop - start)", sourceLocation: sourceLocation)
+    #expect(abs(sum - (stop - start)) <= 250, "\(sum) ms of \(stop - start)", sourceLocation: sourceLocation)
 }

@@ -126,9 +126,11 @@ struct RestraintTests {
         let bench = try Bench(url: "rtsp://127.0.0.1:\(server.port)/gate", change: { $0.connectTimeoutMilliseconds = 10_000 }, prepare: { $0.triggers = box })
         bench.recorder.start()
         bench.wait(seconds: 0.5) { false }
-        raise(box)
-        // The event is over, and told, after its cool-down.
-        bench.wait(seconds: 8) { !bench.sink.events.isEmpty }
+        raise(box, milliseconds: 500)
+        bench.wait(seconds: 2) { !bench.sink.events.isEmpty }
+        #expect(bench.sink.events.map(\.durationMilliseconds) == [0])
+        // Told again when it is over, after its cool-down.
+        bench.wait(seconds: 8) { bench.sink.events.contains { $0.durationMilliseconds > 0 } }
         bench.recorder.stop()
         #expect(bench.sink.events.map(\.label) == ["door"])
         #expect(bench.sink.health.filter { $0.state == .connecting }.count >= 4 && !bench.sink.health.contains { $0.state == .waiting })

@@ -163,7 +163,12 @@ struct StreamTests {
             bench.recorder.start()
             try await bench.wait(seconds: 10) { !bench.sink.segments.isEmpty }
             bench.recorder.stop()
-            let file = bench.path(try #require(bench.sink.segments.first))
+            let segment = try #require(bench.sink.segments.first)
+            // What the recorder has encoded itself is said in the entry.
+            let origins: [String: String] = ["pcm_mulaw": "G.711 µ-law, 8000 Hz", "pcm_alaw": "G.711 A-law, 8000 Hz"]
+            #expect(segment.encodedSound?.source == origins[encoder[1]])
+            #expect(segment.encodedSound.map { $0.encoder.hasPrefix("aac, libavcodec") && $0.settings.contains("32000 bit/s") } ?? (encoder[1] == "aac"))
+            let file = bench.path(segment)
             try expectDecodes(file)
             let found = try runTool(
                 "ffmpeg", "-v", "info", "-i", file, "-vf", "blackdetect=d=0.1:pix_th=0.5", "-af", "silencedetect=noise=-20dB:d=0.1", "-f", "null", "-").errors

@@ -67,7 +67,13 @@ final class CollectingSink: RecordingSink {
         if refuses.load(ordering: .relaxed) { throw JournalHasFailed() }
         state.withLock { $0.gaps.append(gap) }
     }
-    func deliver(_ event: EventRecord) throws { state.withLock { $0.events.append(event) } }
+    /// As the journal's lists do: what is told later of the same start takes the place of what was told as it began.
+    func deliver(_ event: EventRecord) throws {
+        state.withLock { state in
+            state.events.removeAll { $0.camera == event.camera && $0.startBootMilliseconds == event.startBootMilliseconds }
+            state.events.append(event)
+        }
+    }
     let gapsOffered = Atomic<Int>(0)
     /// As a journal that has failed: from the first segment on that it refused.
     var refusal: RecordingRefusal? {

@@ -1,3 +1,5 @@
+import EdgeCompress
+import EdgeJournal
 import Logging
 import RecordingModel
 import ServiceSupport
@@ -188,5 +190,16 @@ private let fileMistakes: [(yaml: String, expected: String)] = [
         var dumped = ""
         dump(secret, to: &dumped)
         #expect(!"\(secret) \(String(reflecting: secret)) \(dumped)".contains("geheim"))
+    }
+
+    @Test func `what is to be reduced gets proxies for that alone, unless all footage has them`() throws {
+        let base = "data_directory: /d\ncameras: [{id: gate, url: 'test:pattern'}]\n"
+        let off = try decode(base)
+        #expect(off.limits.reduceAfterDays == nil && off.compressPlan()?.proxy == nil)
+        let old = try decode(base + "compress: {reduce: {after_days: 14}, proxy: {kilobits_per_second: 64}}\n")
+        #expect(old.limits.reduceAfterDays == 14 && old.compressPlan()?.proxy == .init(bitsPerSecond: 64_000, onlyAfterDays: 14))
+        let both = try decode(base + "compress: {reduce: {after_days: 14}, proxy: {enabled: true}}\n")
+        #expect(both.limits.reduceAfterDays == 14 && both.compressPlan()?.proxy == .init())
+        #expect(problems(base + "compress: {reduce: {after_days: 0}}\n").contains { $0.contains("after_days") })
     }
 }

@@ -1,6 +1,7 @@
 import EdgeJournal
 import EvidenceLog
 import FoundationEssentials
+import JournalFixtures
 import RecordingModel
 import StorageIO
 import SystemPackage
@@ -116,7 +117,7 @@ struct CheckpointTests {
         try journal.flush()
         try execute("DROP TABLE entries", on: bench.directory.appending("index.sqlite"))
         for _ in 0..<3 { try bench.record(journal, JournalBench.gate) }
-        try journal.recordStatement([1], held: [try #require(JournalBench.gate): SequenceRanges([0])], logSize: 3)
+        try journal.recordStatement([1], held: [try #require(JournalBench.gate): SequenceRanges([0])], logSize: 4)
         try journal.flush()
         journal.tick()
         #expect(journal.failure == nil && journal.logSize == 7)

@@ -1,6 +1,7 @@
 import EdgeJournal
 import EvidenceLog
 import FoundationEssentials
+import JournalFixtures
 import RecordingModel
 import StorageIO
 import SystemPackage
@@ -24,7 +25,7 @@ struct IndexAndKeyTests {
         var journal = try bench.open()
         try fill(journal)
         let gate = try #require(JournalBench.gate)
-        try journal.recordStatement([1], held: [gate: SequenceRanges([0, 2])], logSize: 3)
+        try journal.recordStatement([1], held: [gate: SequenceRanges([0, 2])], logSize: journal.logSize)
         let rows = try journal.segments(including: [.gaps], limit: 100)
         #expect(throws: JournalError.self, "a recorder is using it") { try bench.reader.rebuildIndex() }
         journal.close()

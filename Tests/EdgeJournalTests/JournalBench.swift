@@ -1,51 +1,12 @@
 import Crypto
 import EdgeJournal
 import EvidenceLog
-import FoundationEssentials
+import JournalFixtures
 import Logging
 import RecordingModel
 import StorageIO
-import Synchronization
 import SystemPackage
 import Testing
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
-
-/// Clocks that a test turns.
-final class TestClocks: Clocks {
-    private let state: Mutex<(boot: String, milliseconds: Int64, wall: Int64)>
-    private let quality = Mutex((source: ClockSource.ntp, uncertainty: Int64(10)))
-    init(boot: String = "boot-1") { state = Mutex((boot, 1_000, 1_700_000_000_000)) }
-
-    var bootID: String { state.withLock { $0.boot } }
-    func now() -> Moment {
-        let quality = quality.withLock { $0 }
-        return state.withLock {
-            let wall = WallEstimate(unixMilliseconds: $0.wall, source: quality.source, uncertaintyMilliseconds: quality.uncertainty)
-            return Moment(bootNanoseconds: $0.milliseconds * 1_000_000, wall: wall)
-        }
-    }
-    /// The wall clock is set, by whoever.
-    func set(_ source: ClockSource, uncertaintyMilliseconds: Int64, movedByMilliseconds offset: Int64 = 0) {
-        quality.withLock { $0 = (source, uncertaintyMilliseconds) }
-        state.withLock { $0.wall += offset }
-    }
-    /// Only the name of the boot; the clocks run on.
-    func call(_ boot: String) { state.withLock { $0.boot = boot } }
-    func advance(milliseconds: Int64) {
-        state.withLock {
-            $0.milliseconds += milliseconds
-            $0.wall += milliseconds
-        }
-    }
-    func reboot(as boot: String, afterMilliseconds: Int64) {
-        state.withLock { $0 = (boot, 500, $0.wall + afterMilliseconds) }
-    }
-}
 
 struct SeededGenerator: RandomNumberGenerator, Sendable {
     var state: UInt64
@@ -66,24 +27,14 @@ final class JournalBench {
     var seed: UInt64 = 1
 
     init() throws {
-        // In memory where there is such a folder: what is tested is the order of the calls, not the disk.
-        let parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
-        var template = Array("\(parent)/fieldpost-journal-XXXXXX".utf8CString)
-        let made = template.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.flatMap { mkdtemp($0) } != nil }
-        try #require(made)
-        directory = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)).appending("data")
+        directory = try makeScratch("journal").appending("data")
     }
 
-    deinit { Self.removeAll(directory.removingLastComponent()) }
-
-    static func removeAll(_ path: FilePath) {
-        if let names = try? RealStorage().list(path) { for name in names { removeAll(path.appending(name)) } }
-        if unlink(path.string) != 0 { rmdir(path.string) }
-    }
+    deinit { removeAll(directory.removingLastComponent()) }
 
     var node: NodeID { NodeID(keyHash: .sha256(identity.publicKey.derRepresentation)) }
     static let gate = StreamID("gate/main")
-    static let yard = StreamID("yard/proxy")
+    static let yard = StreamID("yard/main")
 
     func open(
         _ storage: any StorageIO = RealStorage(), node: NodeID? = nil, cameras: [String] = ["gate", "yard"], rotation: Int64 = 3_600_000,
@@ -105,51 +56,16 @@ final class JournalBench {
 
     var reader: JournalReader { get throws { try JournalReader(dataDirectory: directory) } }
 
-    func path(_ stream: StreamID, _ name: String) -> FilePath {
-        directory.appending("segments").appending(stream.camera.description).appending(stream.kind.rawValue).appending(name)
-    }
+    func path(_ stream: StreamID, _ name: String) -> FilePath { SegmentWriter(directory: directory, clocks: clocks).path(stream, name) }
 
     /// The only folder below `log/` that holds a log.
     func logFolder() throws -> FilePath {
         directory.appending("log").appending(try reader.log.description)
     }
 
-    /// Writes a segment file and its side file as capture leaves them: whole and synced under the open name.
+    /// See `SegmentWriter.write`.
     func write(_ stream: StreamID, _ sequence: UInt64, run: UInt64 = 0, fragments: Int = 3, through storage: any StorageIO = RealStorage(), at moment: Moment? = nil) throws -> ClosedSegment {
-        let folder = path(stream, "").string
-        try storage.makeDirectory(FilePath(folder))
-        let start = moment ?? clocks.now()
-        let header = Array("init of \(stream)".utf8)
-        let sideHeader = SideHeader(
-            run: run, bootID: clocks.bootID, startBootMilliseconds: start.bootMilliseconds, startWall: start.wall, initBytes: Int64(header.count),
-            initSHA256: .sha256(header), codecs: "avc1.42c01e", widthPixels: 640, heightPixels: 360, mediaStartTicks90k: 0, configVersion: "c1")
-        var content = header
-        var records: [FragmentRecord] = []
-        for fragment in 0..<fragments {
-            let bytes = Array("fragment \(fragment) of \(stream) \(sequence) ".utf8) + [UInt8](repeating: UInt8(fragment), count: 100)
-            records.append(FragmentRecord(
-                offset: Int64(content.count), length: Int64(bytes.count), sha256: .sha256(bytes), durationTicks90k: 180_000, frames: 30))
-            content += bytes
-        }
-        let openPath = path(stream, SegmentFiles.openName(sequence))
-        let sidePath = path(stream, SegmentFiles.sideName(sequence))
-        let side = Array(try JSONEncoder().encode(sideHeader)) + [10] + records.flatMap(\.encoded)
-        for (path, bytes) in [(sidePath, side), (openPath, content)] {
-            let file = try storage.openForAppending(path)
-            try file.append(bytes)
-            try file.sync()
-            try file.close()
-        }
-        try storage.syncDirectory(FilePath(folder))
-        let duration = Int64(fragments) * 2_000
-        return ClosedSegment(
-            record: SegmentRecord(
-                stream: stream, sequence: sequence, run: run, bootID: clocks.bootID, startBootMilliseconds: start.bootMilliseconds,
-                endBootMilliseconds: start.bootMilliseconds + duration, startWall: start.wall, bytes: Int64(content.count), sha256: .sha256(content),
-                fragmentRoot: MerkleTree.root(ofLeafData: records.map(\.sha256.bytes)), fragmentCount: fragments, initBytes: Int64(header.count),
-                initSHA256: .sha256(header), codecs: "avc1.42c01e", widthPixels: 640, heightPixels: 360, mediaStartTicks90k: 0,
-                mediaDurationTicks90k: Int64(fragments) * 180_000, frames: 30 * fragments, drops: 0, end: .length, configVersion: "c1"),
-            openPath: openPath.string, sidePath: sidePath.string)
+        try SegmentWriter(directory: directory, clocks: clocks).write(stream, sequence, run: run, fragments: fragments, through: storage, at: moment)
     }
 
     /// Records one segment: written, time passed, delivered.

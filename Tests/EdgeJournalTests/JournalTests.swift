@@ -1,5 +1,6 @@
 import EdgeJournal
 import EvidenceLog
+import JournalFixtures
 import Logging
 import RecordingModel
 import StorageIO
@@ -97,7 +98,7 @@ struct JournalTests {
         #expect(try journal.waiting(limit: 10).map(\.record) == records)
         try journal.recordStatement([1, 2], held: [stream: SequenceRanges([0, 1, 3])], logSize: 8)
         #expect(try journal.waiting(limit: 10).map(\.record.sequence) == [2, 4])
-        #expect(try journal.waiting(excluding: [records[2].id], limit: 10).map(\.record.sequence) == [4])
+        #expect(try journal.waiting(excluding: { $0 == records[2].id }, limit: 10).map(\.record.sequence) == [4])
         #expect(try journal.status().backlog.segments == 2)
         try journal.recordStatement([3], held: [stream: SequenceRanges([0])], logSize: 8)
         #expect(try journal.waiting(limit: 2).map(\.record.sequence) == [1, 2])
@@ -107,6 +108,23 @@ struct JournalTests {
         defer { journal.close() }
         #expect(journal.latestStatement() == JournalStatement(encoded: [3], held: [stream: SequenceRanges([0])], logSize: 8))
         #expect(try journal.waiting(limit: 10).map(\.record.sequence) == [1, 2, 3, 4])
+    }
+
+    @Test("A statement covers nothing that comes later in the log than it speaks of, whatever it lists, now or when it is recorded")
+    func beyondStatement() throws {
+        let bench = try JournalBench()
+        let journal = try bench.open()
+        defer { journal.close() }
+        let first = try bench.record(journal, JournalBench.gate)
+        try journal.flush()
+        let size = journal.logSize
+        for _ in 0..<2 { try bench.record(journal, JournalBench.gate) }
+        try journal.flush()
+        try journal.recordStatement([1], held: [first.stream: SequenceRanges(closed: 0...1_000)], logSize: size)
+        for _ in 0..<2 { try bench.record(journal, JournalBench.gate) }
+        try journal.flush()
+        #expect(try journal.waiting(limit: 10).map(\.record.sequence) == [1, 2, 3, 4])
+        #expect(journal.latestStatement()?.held == [first.stream: SequenceRanges([0])])
     }
 
     @Test("offers what was begun first, then what has an event, then the rest by age; each once, and not what is left out")
@@ -120,7 +138,7 @@ struct JournalTests {
                 camera: third.stream.camera, source: .webhook, bootID: third.bootID, startBootMilliseconds: third.startBootMilliseconds + 100,
                 startWall: third.startWall, durationMilliseconds: 100, score: 90, label: "door"))
         try journal.flush()
-        let all = try journal.waiting(begun: [records[4].id, records[1].id], excluding: [records[1].id], limit: 10)
+        let all = try journal.waiting(begun: [records[4].id, records[1].id], excluding: [records[1].id].contains, limit: 10)
         #expect(all.map(\.record.sequence) == [4, 3, 0, 2, 5] && all.map(\.hasEvent) == [false, true, false, false, false])
         #expect(try journal.waiting(begun: [records[4].id], limit: 2).map(\.record.sequence) == [4, 3])
         try journal.recordStatement([1], held: [third.stream: SequenceRanges([3, 4])], logSize: 8)

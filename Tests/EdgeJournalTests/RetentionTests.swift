@@ -1,5 +1,6 @@
 import EdgeJournal
 import EvidenceLog
+import JournalFixtures
 import RecordingModel
 import StorageIO
 import SystemPackage
@@ -176,6 +177,8 @@ struct RetentionTests {
         defer { journal.close() }
         let first = try bench.record(journal, JournalBench.gate, through: disk)
         for _ in 0..<5 { try bench.record(journal, JournalBench.gate, through: disk) }
+        // A statement licenses only what it covers of the durable log.
+        try journal.flush()
         try journal.recordStatement([1], held: [first.stream: SequenceRanges([1, 3])], logSize: journal.logSize)
         let imports = bench.directory.appending(ImportManifest.folderName)
         try RealStorage().makeDirectory(imports)

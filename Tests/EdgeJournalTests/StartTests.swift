@@ -1,6 +1,7 @@
 import EdgeJournal
 import EvidenceLog
 import FoundationEssentials
+import JournalFixtures
 import RecordingModel
 import StorageIO
 import SystemPackage

@@ -1,5 +1,6 @@
 import EdgeJournal
 import EvidenceLog
+import JournalFixtures
 import RecordingModel
 import StorageIO
 import Testing

@@ -64,14 +64,18 @@ extension EndToEnd {
         let posted = Int64(Date().timeIntervalSince1970 * 1_000)
         let answer = try await post(port, "/events/gate", #"{"label":"door open","score":70,"duration_seconds":1}"#)
         #expect(answer.output.hasSuffix("200"), "\(answer.output)")
-        _ = try await eventually("the event; log: \(node.log)", within: .seconds(20)) { try node.entries().contains { if case .event = $0 { true } else { false } } ? true : nil }
-        _ = try await eventually("its footage", within: .seconds(20)) { try await node.segmentsSealed() >= 1 ? true : nil }
+        _ = try await eventually("the event; log: \(node.log)", within: .seconds(20)) { try settledEvents(node.entries()).contains { $0.durationMilliseconds > 0 } ? true : nil }
+        _ = try await eventually("its footage, with the post-roll", within: .seconds(20)) {
+            try node.entries().contains { if case .segment(let record) = $0 { record.end == .eventOver } else { false } } ? true : nil
+        }
         try await Task.sleep(for: .milliseconds(1_200))
         let stopped = try await node.stop()
         #expect(stopped.status == 0)
 
         let bodies = try node.entries()
-        let events = bodies.compactMap { if case .event(let event) = $0 { event } else { nil } }
+        // Told as it began, and again when it was over.
+        #expect(bodies.count { if case .event = $0 { true } else { false } } == 2)
+        let events = settledEvents(bodies)
         let event = try #require(events.first)
         #expect(events.count == 1 && event.label == "door open" && event.score == 70 && event.source == .webhook && event.camera.description == "gate")
         #expect(abs(event.startWall.unixMilliseconds - posted) < 1_500 && (900...2_500).contains(event.durationMilliseconds), "\(event), posted \(posted)")
@@ -95,6 +99,12 @@ extension EndToEnd {
         #expect(!(try await node.lines("ls", ["--camera", "gate"]).contains { $0["kind"] as? String == "event" }))
         #expect(try await node.edge("ls", ["--all"]).output.contains("webhook door open"))
         #expect(try await node.edge("check", ["--deep"]).succeeded)
+    }
+
+    /// What is told later of the same start takes the place of what was told as it began.
+    private func settledEvents(_ bodies: [EntryBody]) -> [EventRecord] {
+        let events = bodies.compactMap { if case .event(let event) = $0 { event } else { nil } }
+        return Dictionary(events.map { ($0.startBootMilliseconds, $0) }) { $1 }.values.sorted { $0.startBootMilliseconds < $1.startBootMilliseconds }
     }
 
     /// The built-in picture moves all the time: its motion is an event with a score, and footage.

@@ -33,6 +33,7 @@ private final class NodeOnADisk {
         segment_seconds: 2
         storage: {require_mount: true, \(storage)}
         metrics: {interval_seconds: 1}
+        compress: {thumbnails: {enabled: false}}
         cameras:
           - id: gate
             url: "test:?size=64x64&fps=15&gop=8"

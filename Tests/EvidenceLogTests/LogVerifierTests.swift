@@ -172,4 +172,24 @@ struct LogVerifierTests {
         #expect(try LogEntry(line: try entry.encoded()) == entry)
         #expect(try entry.encoded() == entry.encoded())
     }
+
+    @Test("An entry that says a known thing in a later version's word is taken, and the word reads as unrecognised")
+    func laterWords() throws {
+        func later(_ body: EntryBody, _ word: String, _ replacement: String) throws -> EntryBody {
+            let text = String(decoding: try LogEntry(bootID: "b", at: .sample(milliseconds: 3), body: body).encoded(), as: UTF8.self)
+            #expect(text.contains("\"\(word)\""))
+            return try LogEntry(line: Array(text.replacing("\"\(word)\"", with: "\"\(replacement)\"").utf8)).body
+        }
+        let segment = try SegmentRecord.sample(sequence: 7)
+        guard case .segment(let read) = try later(.segment(segment), segment.end.rawValue, "eclipse") else { Issue.record("no segment"); return }
+        #expect(read.end == .unrecognised && read.sha256 == segment.sha256)
+        let stream = segment.stream
+        let removal = RemovalRecord(stream: stream, sequences: SequenceRanges([3]), bytes: 1, durationMilliseconds: 1, reason: .reduced)
+        guard case .evicted(let gone) = try later(.evicted(removal), "reduced", "melted") else { Issue.record("no removal"); return }
+        #expect(gone.reason == .unrecognised && gone.sequences == removal.sequences)
+        let event = EventRecord(
+            camera: stream.camera, source: .onvif, bootID: "b", startBootMilliseconds: 1, startWall: segment.startWall, durationMilliseconds: 5, score: 9, label: "door")
+        guard case .event(let heard) = try later(.event(event), "onvif", "drum") else { Issue.record("no event"); return }
+        #expect(heard.source == .unrecognised && heard.label == "door")
+    }
 }

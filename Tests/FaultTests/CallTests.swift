@@ -131,7 +131,7 @@ extension Faults {
         }
 
         @Test(.timeLimit(.minutes(30))) func killedAtEveryCall() async throws {
-            try await each(.killed, name: "killedAtEveryCall")
+            try await each(.killed, sample: 2, name: "killedAtEveryCall")
         }
 
         @Test(.timeLimit(.minutes(30))) func killedAtEveryCallOfARecovery() async throws {
@@ -140,7 +140,7 @@ extension Faults {
         }
 
         @Test(.timeLimit(.minutes(30))) func killedInTheMiddleOfEveryWrite() async throws {
-            try await each(.torn, sample: 4, name: "killedInTheMiddleOfEveryWrite")
+            try await each(.torn, sample: 6, name: "killedInTheMiddleOfEveryWrite")
         }
 
         @Test(.timeLimit(.minutes(30))) func everySyncFailsOnce() async throws {
@@ -152,11 +152,11 @@ extension Faults {
         }
 
         @Test(.timeLimit(.minutes(30))) func theDiskIsFullAtEveryWriteOnce() async throws {
-            try await each(.fullOnce, sample: 4, name: "theDiskIsFullAtEveryWriteOnce")
+            try await each(.fullOnce, sample: 6, name: "theDiskIsFullAtEveryWriteOnce")
         }
 
         @Test(.timeLimit(.minutes(30))) func theDiskIsFullFromEveryWriteOn() async throws {
-            try await each(.full, sample: 4, name: "theDiskIsFullFromEveryWriteOn")
+            try await each(.full, sample: 6, name: "theDiskIsFullFromEveryWriteOn")
         }
 
         @Test(.timeLimit(.minutes(30))) func theDiskIsReadOnlyFromEveryCallOn() async throws {

@@ -33,4 +33,11 @@ import Testing
         #expect(try HubAddress("https://hub.example/").url == "https://hub.example:443")
         #expect(try HubAddress("https://127.0.0.1:8443").host == "127.0.0.1")
     }
+
+    @Test func aSpanSaysWhatTheHubHasInItsPlace() {
+        var span = TimelineSpan(startUnixMilliseconds: 1_795_249_800_000, endUnixMilliseconds: 1_795_249_860_000, state: .onlyOnNode, standIn: .proxy)
+        #expect(Words.span(span).hasSuffix("(1 min 0 s): only-on-node, proxy on-hub"))
+        span.standIn = nil
+        #expect(Words.span(span).hasSuffix("(1 min 0 s): only-on-node"))
+    }
 }

@@ -19,19 +19,25 @@ let importTable: [String: Allowed] = [
     // Shared libraries.
     "CLibAV": Allowed("Sources", []),
     "CZstd": Allowed("Sources", []),
+    "CCRC32C": Allowed("Sources", []),
+    "CSyncFS": Allowed("Sources", []),
     "CTimex": Allowed("Sources", []),
+    "CConfine": Allowed("Sources", []),
     "CXML2": Allowed("Sources", []),
     "LibAV": Allowed("Sources", ["CLibAV"]),
     "Zstd": Allowed("Sources", ["CZstd"]),
     "RecordingModel": Allowed("Sources", []),
     "EvidenceLog": Allowed("Sources", ["RecordingModel", "Crypto"]),
-    "SyncProtocol": Allowed("Sources", ["RecordingModel", "EvidenceLog", "Zstd"]),
+    "SyncProtocol": Allowed("Sources", ["CCRC32C", "RecordingModel", "EvidenceLog", "Zstd"]),
     "NodeIdentity": Allowed("Sources", ["RecordingModel", "Crypto", "X509", "SwiftASN1"]),
-    "StorageIO": Allowed("Sources", ["SystemPackage"]),
+    "StorageIO": Allowed("Sources", ["CSyncFS", "SystemPackage"]),
     "ServiceSupport": Allowed("Sources", ["RecordingModel", "CTimex", "Logging", "Metrics", "CoreMetrics", "ServiceLifecycle", "Yams"]),
 
     // The node.
+    "EdgePower": Allowed("edge", ["StorageIO", "RecordingModel", "NIOCore", "NIOPosix", "Logging", "SystemPackage"]),
     "EdgeMotion": Allowed("edge", ["LibAV", "RecordingModel"]),
+    "EdgeCompress": Allowed(
+        "edge", ["CConfine", "EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", "Crypto", "Logging", "SystemPackage"]),
     "EdgeImport": Allowed(
         "edge", ["EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", "Crypto", "Logging", "SystemPackage"]),
     "EdgeONVIF": Allowed("edge", ["CXML2", "RecordingModel", "AsyncHTTPClient", "NIOCore", "NIOPosix", "NIOHTTP1", "Crypto", "Logging"]),
@@ -43,10 +49,11 @@ let importTable: [String: Allowed] = [
         [
             "SyncProtocol", "NodeIdentity", "EvidenceLog", "RecordingModel", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "Logging",
         ]),
+    "EdgeCourier": Allowed("edge", ["StorageIO", "SyncProtocol", "EvidenceLog", "RecordingModel", "SystemPackage"]),
     "fieldpost-edge": Allowed(
         "edge",
         [
-            "EdgeCapture", "EdgeJournal", "EdgeSync", "EdgeMotion", "EdgeEvents", "EdgeONVIF", "EdgeImport", "LibAV", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog", "SyncProtocol",
+            "EdgeCapture", "EdgeCompress", "EdgeJournal", "EdgeSync", "EdgeCourier", "EdgePower", "EdgeMotion", "EdgeEvents", "EdgeONVIF", "EdgeImport", "LibAV", "ServiceSupport", "StorageIO", "NodeIdentity", "EvidenceLog", "SyncProtocol",
             "RecordingModel", "ArgumentParser", "Crypto", "Logging", "Metrics", "ServiceLifecycle", "UnixSignals", "SystemPackage", "Yams",
         ]),
 
@@ -60,7 +67,7 @@ let importTable: [String: Allowed] = [
         "hub",
         [
             "HubStore", "StorageIO", "SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", "Hummingbird", "HummingbirdCore",
-            "HummingbirdTLS", "HTTPTypes", "NIOCore", "NIOSSL", "Logging", "Metrics",
+            "HummingbirdTLS", "HTTPTypes", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "Logging", "Metrics", "SystemPackage",
         ]),
     "HubReview": Allowed(
         "hub",

@@ -90,7 +90,7 @@ import Testing
 }
 
 /// What a program prints; it must succeed. Waiting happens on a thread of its own.
-private func output(_ program: String, _ arguments: [String]) async throws -> String {
+func output(_ program: String, _ arguments: [String]) async throws -> String {
     try await withCheckedThrowingContinuation { continuation in
         Thread {
             continuation.resume(with: Result {

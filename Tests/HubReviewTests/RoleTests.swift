@@ -28,6 +28,9 @@ import Testing
         let hash = bench.store.records[0].sha256
         let unknown = ContentHash.sha256([9])
         func proof(_ sequence: Int) -> String { "{\"segments\":[{\"stream\":\"yard/main\",\"sequence\":\(sequence)}]}" }
+        func pull(_ camera: String, length: Int64 = 1_000) -> String {
+            "{\"kind\":\"pull\",\"camera\":\"\(camera)\",\"startUnixMilliseconds\":\(start),\"endUnixMilliseconds\":\(start + length)}"
+        }
         var rows = [
             Row(address: "/healthz", expected: [200, 200, 200]), Row(address: "/favicon.ico", expected: [204, 204, 204]),
             Row(address: "/sign-in", expected: [200, 303, 303]), Row(address: "/set-password", expected: [303, 200, 200]),
@@ -45,6 +48,17 @@ import Testing
             Row(method: .post, address: "/api/v1\(node)/proof", body: proof(0), expected: [401, 403, 200]),
             Row(method: .post, address: "/api/v1\(node)/proof", body: proof(77), expected: [401, 403, 404]),
             Row(method: .post, address: "/api/v1\(stranger)/proof", body: proof(0), expected: [401, 403, 404]),
+            Row(address: "/sync", expected: [303, 200, 200]), Row(address: "/requests", expected: [303, 200, 200]),
+            Row(address: "/api/v1/sync", expected: [401, 200, 200]), Row(address: "/api/v1\(node)/sync", expected: [401, 200, 200]),
+            Row(address: "/api/v1\(stranger)/sync", expected: [401, 404, 404]), Row(address: "/api/v1/requests?ended=1", expected: [401, 200, 200]),
+            Row(address: "/api/v1/requests?ended=2", expected: [401, 400, 400]), Row(address: "/api/v1/requests?node=x", expected: [401, 400, 400]),
+            Row(method: .post, address: "/api/v1\(node)/requests", body: pull("yard"), expected: [401, 403, 200]),
+            Row(method: .post, address: "/api/v1\(node)/requests", body: pull("barn"), expected: [401, 403, 404]),
+            Row(method: .post, address: "/api/v1\(stranger)/requests", body: pull("yard"), expected: [401, 403, 404]),
+            Row(method: .post, address: "/api/v1\(node)/requests", body: pull("yard", length: -1), expected: [401, 403, 400]),
+            Row(method: .post, address: "/api/v1\(node)/requests", body: "{}", expected: [401, 400, 400]),
+            Row(method: .delete, address: "/api/v1/requests/1", expected: [401, 403, 200]), Row(method: .delete, address: "/api/v1/requests/99", expected: [401, 403, 404]),
+            Row(method: .delete, address: "/api/v1/requests/x", expected: [401, 403, 404]), Row(method: .post, address: "/requests/1/withdraw", expected: [303, 403, 409]),
             Row(address: "/hls/00.00/index.m3u8", expected: [403, 403, 403]), Row(address: "/hls/00.00/\(hash).mp4", expected: [403, 403, 403]),
             // Last, since they end the session.
             Row(method: .post, address: "/api/v1/session/end", expected: [204, 204, 204]), Row(method: .post, address: "/sign-out", expected: [303, 303, 303]),

@@ -23,8 +23,16 @@ struct SmallStore: ReviewStore {
     var name = "north <b>gate</b>"
     var contents: [ContentHash: [UInt8]] = [:]
     var records: [SegmentRecord] = []
+    /// Objects of thumbnails.
+    var packs: [SegmentRecord] = []
     /// Answered instead of the usual one.
     var otherTimeline: CameraTimeline?
+    var otherSync: [NodeSyncStatus]?
+    let asked = Requests()
+    /// What was asked for.
+    final class Requests: Sendable {
+        let all = Mutex<[FootageRequest]>([])
+    }
 
     init() throws {
         hubKey = try must(NoteSigner(name: "hub.example", algorithm: .cosignature)).verifier
@@ -72,11 +80,55 @@ struct SmallStore: ReviewStore {
             spans: Timeline.tile(spans, from: from, to: to), segments: held.map { PlayableSegment(record: $0, logIndex: $0.sequence) })
     }
 
-    func segment(_ hash: ContentHash, node: NodeID, camera: CameraID, within window: Range<Int64>?) async throws -> PlayableSegment? {
+    func thumbnailObjects(node: NodeID, camera: CameraID, within window: Range<Int64>) async throws -> [PlayableSegment] {
+        guard node == self.node, camera == self.camera else { return [] }
+        return packs.filter { $0.startUnixMilliseconds < window.upperBound && $0.endUnixMilliseconds > window.lowerBound }.map { PlayableSegment(record: $0, logIndex: 0) }
+    }
+
+    func segment(_ hash: ContentHash, node: NodeID, camera: CameraID, kinds: Set<StreamKind>, within window: Range<Int64>?) async throws -> PlayableSegment? {
         guard node == self.node, camera == self.camera else { return nil }
-        return records.first { record in
-            record.sha256 == hash && window.map { record.startUnixMilliseconds < $0.upperBound && record.endUnixMilliseconds > $0.lowerBound } ?? true
+        return (records + packs).first { record in
+            record.sha256 == hash && kinds.contains(record.stream.kind) && window.map { record.startUnixMilliseconds < $0.upperBound && record.endUnixMilliseconds > $0.lowerBound } ?? true
         }.map { PlayableSegment(record: $0, logIndex: $0.sequence) }
+    }
+
+    func addRequest(_ new: NewFootageRequest, node: NodeID, user: String, nowUnixMilliseconds now: Int64) async throws -> FootageRequest {
+        guard node == self.node else { throw HubStore.RequestFault.unknownNode }
+        guard new.camera == camera else { throw HubStore.RequestFault.unknownCamera }
+        guard new.endUnixMilliseconds > new.startUnixMilliseconds else { throw HubStore.RequestFault.emptyRange }
+        return asked.all.withLock { all in
+            let request = FootageRequest(
+                id: Int64(all.count + 1), kind: new.kind, node: node, nodeName: name, camera: new.camera, stream: new.stream, startUnixMilliseconds: new.startUnixMilliseconds,
+                endUnixMilliseconds: new.endUnixMilliseconds, user: user, reason: new.reason ?? "", createdUnixMilliseconds: now, state: .open,
+                progress: .init(segments: 3, segmentsOnHub: 1, segmentsLost: 1, waitingBytes: 38_200_000, isReported: true))
+            all.append(request)
+            return request
+        }
+    }
+
+    func withdrawRequest(_ id: Int64, user: String, nowUnixMilliseconds now: Int64) async throws -> FootageRequest {
+        try asked.all.withLock { all in
+            guard let index = all.firstIndex(where: { $0.id == id }) else { throw HubStore.RequestFault.unknown }
+            guard all[index].state == .open else { throw HubStore.RequestFault.notOpen }
+            (all[index].state, all[index].endedUnixMilliseconds, all[index].endedBy) = (.withdrawn, now, user)
+            return all[index]
+        }
+    }
+
+    func request(_ id: Int64) async throws -> FootageRequest? { asked.all.withLock { $0.first { $0.id == id } } }
+
+    func requests(node: NodeID?, camera: CameraID?, withEnded: Bool) async throws -> [FootageRequest] {
+        asked.all.withLock { $0.filter { (node == nil || $0.node == node) && (withEnded || $0.state == .open) } }
+    }
+
+    var powers: [PowerChange] = []
+    func powerChanges(of node: NodeID, limit: Int) async throws -> [PowerChange] { Array(powers.prefix(limit)) }
+    func syncStatuses(of node: NodeID?, nowUnixMilliseconds now: Int64) async throws -> [NodeSyncStatus] {
+        if let otherSync { return otherSync.filter { node == nil || $0.node == node } }
+        guard node == nil || node == self.node else { return [] }
+        return [NodeSyncStatus(
+            node: self.node, name: name, state: .active, presence: .inContact, lastContactUnixMilliseconds: now - 5_000, expectedByUnixMilliseconds: now + 85_000,
+            announcedContactUnixMilliseconds: nil, contactSecondsLastDay: 0, contactSecondsLast7Days: 0, report: nil, reportAgeSeconds: nil, openRequests: 0)]
     }
 
     func blob(_ hash: ContentHash) async throws -> (any ReadingFile)? { contents[hash].map { MemoryFile($0) } }

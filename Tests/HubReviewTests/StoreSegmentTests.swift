@@ -39,9 +39,9 @@ import Testing
         try await insert(1, .proxy, at: 600_000)
         try await insert(2, .main, at: 1_200_000)
         try await insert(3, .main, at: 1_800_000, isHeld: false)
-        func found(_ window: Range<Int64>?) async throws -> UInt64? {
+        func found(_ window: Range<Int64>?, _ kinds: Set<StreamKind> = [.main]) async throws -> UInt64? {
             let window = window.map { ($0.lowerBound + SmallStore.day)..<($0.upperBound + SmallStore.day) }
-            return try await hub.segment(hash, node: small.node, camera: small.camera, within: window)?.record.sequence
+            return try await hub.segment(hash, node: small.node, camera: small.camera, kinds: kinds, within: window)?.record.sequence
         }
         #expect(try await found(nil) == 0)
         #expect(try await found(0..<60_000) == 0)
@@ -49,5 +49,9 @@ import Testing
         #expect(try await found(600_000..<660_000) == nil)
         #expect(try await found(1_800_000..<1_860_000) == nil)
         #expect(try await found(60_000..<1_200_000) == nil)
+        // A proxy is found where it may be, and after what the camera sent.
+        #expect(try await found(600_000..<660_000, [.main, .proxy]) == 1)
+        #expect(try await found(nil, [.main, .proxy]) == 0)
+        #expect(try await found(nil, [.thumbs]) == nil)
     }
 }

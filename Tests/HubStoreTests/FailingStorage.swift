@@ -24,10 +24,15 @@ final class FailingStorage: StorageIO {
     private let state: Mutex<State>
     private let isVictim: @Sendable (_ call: String) -> Bool
 
-    /// - Parameter failing: the numbers, from 0, of the calls that fail, counted over those that `isVictim` picks.
-    init(root: String, failing: Range<Int> = 0..<0, isVictim: @escaping @Sendable (_ call: String) -> Bool = { _ in true }) {
+    private let syncsAsOne: Bool
+
+    /// - Parameters:
+    ///   - failing: the numbers, from 0, of the calls that fail, counted over those that `isVictim` picks.
+    ///   - syncsAsOne: whether its file system can be synced as a whole.
+    init(root: String, failing: Range<Int> = 0..<0, syncsAsOne: Bool = false, isVictim: @escaping @Sendable (_ call: String) -> Bool = { _ in true }) {
         self.root = root
         self.isVictim = isVictim
+        self.syncsAsOne = syncsAsOne
         state = Mutex(State(failing: failing))
     }
 
@@ -113,6 +118,16 @@ final class FailingStorage: StorageIO {
         state.withLock { state in state.unnamed = state.unnamed.filter { FilePath($0).removingLastComponent() != path } }
     }
 
+    func fileSystem(of path: FilePath) throws -> (any FileSystemSync)? { syncsAsOne ? FailingFileSystem(storage: self, path: path) : nil }
+
+    fileprivate func syncAll(_ path: FilePath) throws {
+        try guarded("syncAll", path)
+        try state.withLock { state in
+            for name in state.durable.keys where !state.poisoned.contains(name) { state.durable[name] = try real.size(FilePath(name)) ?? 0 }
+            state.unnamed = []
+        }
+    }
+
     func remove(_ path: FilePath) throws {
         try guarded("remove", path)
         try real.remove(path)
@@ -126,6 +141,18 @@ final class FailingStorage: StorageIO {
     func list(_ path: FilePath) throws -> [String] { try real.list(path) }
     func size(_ path: FilePath) throws -> Int64? { try real.size(path) }
     func space(_ path: FilePath) throws -> DiskSpace { try real.space(path) }
+}
+
+private final class FailingFileSystem: FileSystemSync {
+    private let storage: FailingStorage
+    private let path: FilePath
+
+    init(storage: FailingStorage, path: FilePath) {
+        self.storage = storage
+        self.path = path
+    }
+
+    func syncAll() throws { try storage.syncAll(path) }
 }
 
 private final class FailingFile: AppendingFile {

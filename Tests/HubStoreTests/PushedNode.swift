@@ -5,6 +5,7 @@ import Foundation
 import HubStore
 import Logging
 import LogFixtures
+import NIOCore
 import RecordingModel
 import StorageIO
 import SyncProtocol
@@ -16,11 +17,13 @@ struct PushedNode: Sendable {
     static let now: Int64 = 1_700_000_500_000
     static let secret = ContentHash.sha256([7])
 
+    let name: String
     let sample: SampleLog
     let contents: [SegmentID: [UInt8]]
 
     /// Two key epochs: [key boot 0 1 gap] [2 key] [3 4]; segment 4 has the bytes of segment 0.
-    init(seed: UInt64 = 1) throws {
+    init(seed: UInt64 = 1, name: String = "north") throws {
+        self.name = name
         var generator = SeededNumbers(seed: seed)
         var sample = try SampleLog()
         var contents: [SegmentID: [UInt8]] = [:]
@@ -61,8 +64,9 @@ struct PushedNode: Sendable {
 
     func join(_ store: HubStore) throws {
         if try store.nodeState(node) != nil { return }
-        try? store.addJoinToken(secretHash: Self.secret, name: "north", expiresUnixSeconds: Self.now / 1000 + 600)
-        guard case .enrolled = try store.enrol(node, secretHash: Self.secret, nowUnixMilliseconds: Self.now) else { throw FixtureError(what: "joining") }
+        let secret = name == "north" ? Self.secret : ContentHash.sha256(Array(name.utf8))
+        try? store.addJoinToken(secretHash: secret, name: name, expiresUnixSeconds: Self.now / 1000 + 600)
+        guard case .enrolled = try store.enrol(node, secretHash: secret, nowUnixMilliseconds: Self.now) else { throw FixtureError(what: "joining") }
     }
 
     /// One contact: hello, then one push with the entries and bytes that the hub lacks, in frames of 1,000 bytes.
@@ -76,11 +80,29 @@ struct PushedNode: Sendable {
             from: node, nowUnixMilliseconds: Self.now)
         let sessions = Sessions()
         sessions.raise(node, to: session)
-        let push = try PushSession(store: store, sessions: sessions, node: node, log: log, number: session, clock: { Self.now })
-        for frame in try frames(beyond: hello, store, wanted).prefix(cutAfterFrames) {
-            if let problem = try push.receive(FrameCoding.encode(frame)) { throw problem }
+        // Its clock stands still: groups are written here and nowhere else.
+        let committer = GroupCommitter(store: store, nowMilliseconds: { 0 })
+        let push = try PushSession(
+            writer: IngestWriter(store: store, committer: committer), sessions: sessions, node: node, log: log, number: session, clock: { Self.now })
+        defer {
+            // Nothing is left to a timer when the push ends early.
+            committer.writeNow()
+            push.close()
         }
-        return try push.finish()
+        for frame in try frames(beyond: hello, store, wanted).prefix(cutAfterFrames) {
+            guard try push.receive(ByteBuffer(bytes: FrameCoding.encode(frame))) else { continue }
+            taking: while true {
+                switch try push.take() {
+                case .more: break taking
+                case .waits: committer.writeNow()
+                case .ended(let problem): throw problem
+                }
+            }
+        }
+        try push.end()
+        committer.writeNow()
+        try push.ticket.result()
+        return try push.finish(grant: HubStore.grant)
     }
 
     private func frames(beyond hello: HelloReply, _ store: HubStore, _ wanted: Set<UInt64>?) throws -> [Frame] {

@@ -29,7 +29,7 @@ struct ToldLog {
         try sample.append(line: LogEntry(bootID: boot, at: Moment(bootNanoseconds: milliseconds * 1_000_000, wall: wall), body: body).encoded())
     }
 
-    static func bytes(_ sequence: UInt64) -> [UInt8] { Array("footage \(sequence)".utf8) }
+    static func bytes(_ sequence: UInt64, _ kind: StreamKind = .main) -> [UInt8] { Array("\(kind == .main ? "footage" : kind.rawValue) \(sequence)".utf8) }
 
     /// A minute of footage.
     mutating func tellSegment(_ sequence: UInt64, boot: String, at start: Int64, wall: WallEstimate, writtenIn writer: String? = nil) throws {
@@ -39,6 +39,20 @@ struct ToldLog {
         record.endBootMilliseconds = start + 60_000
         record.startWall = wall
         try tell(.segment(record), in: writer ?? boot, at: start + 60_000, wall: wall)
+    }
+
+    /// What was made of minutes of footage of boot `a`.
+    mutating func tellMade(_ kind: StreamKind, _ sequence: UInt64, of sources: ClosedRange<UInt64>, wallStart: Int64, lateMilliseconds: Int64 = 0) throws {
+        let bytes = Self.bytes(sequence, kind)
+        var record = try SegmentRecord.sample(sequence: sequence, bytes: Int64(bytes.count), sha256: .sha256(bytes))
+        record.stream = StreamID(camera: camera, kind: kind)
+        record.bootID = "a"
+        record.startBootMilliseconds = Int64(sources.lowerBound) * 60_000 + lateMilliseconds
+        record.endBootMilliseconds = Int64(sources.upperBound + 1) * 60_000
+        record.startWall = Self.wall(wallStart + record.startBootMilliseconds, .ntp)
+        record.made = MadeRecord(
+            kind: kind == .proxy ? .transcoded : .thumbnails, encoder: "none", settings: "none", sources: SequenceRanges(closed: sources), sourceSHA256: .zero)
+        try tell(.segment(record), in: "a", at: record.endBootMilliseconds, wall: record.startWall)
     }
 
     mutating func tellClock(_ boot: String, at milliseconds: Int64, _ wall: WallEstimate, _ reason: ClockRecord.Reason = .fix, in writer: String = "b") throws {
@@ -72,9 +86,10 @@ struct ToldLog {
         pushed = sample.batches.count
     }
 
-    func deliver(_ sequence: UInt64, to store: HubStore) throws {
-        let bytes = Self.bytes(sequence)
-        try store.appendPartial(bytes[...], to: .sha256(bytes), node: node)
+    func deliver(_ sequence: UInt64, to store: HubStore, kind: StreamKind = .main) throws {
+        let bytes = Self.bytes(sequence, kind)
+        let stream = StreamID(camera: camera, kind: kind)
+        try store.appendPartial(bytes[...], to: .sha256(bytes), node: node, at: 0)
         let stored = HubStore.StoredSegment(segment: SegmentID(stream: stream, sequence: sequence), sha256: .sha256(bytes), bytes: Int64(bytes.count))
         guard try store.commit(stored, node: node, log: sample.log) else { throw FixtureError(what: "a segment was not taken") }
     }

@@ -1,3 +1,4 @@
+import RecordingModel
 import SyncProtocol
 import Testing
 
@@ -23,6 +24,13 @@ import Testing
         #expect(meter.deliveredFrames == 1)
         meter.read(reading(acknowledged: 200), isAnswerDue: false, nowMilliseconds: 4)
         #expect(meter.deliveredFrames == 2)
+    }
+
+    @Test("Where a link does not carry events, their footage goes as what else it is, and where that may not cross it either it waits")
+    func classes() {
+        func kind(_ allowed: Set<TrafficClass>, isPulled: Bool = false) -> TrafficClass { TrafficClass(of: .main, isPulled: isPulled, hasEvent: true, among: allowed) }
+        #expect(kind(Set(TrafficClass.allCases)) == .event && kind(Set(TrafficClass.allCases), isPulled: true) == .pulled)
+        #expect(kind([.main]) == .main && kind([.main], isPulled: true) == .main && kind([.thumbnails]) == .main)
     }
 
     @Test("Without readings nothing counts as delivered, and however many frames are under way the memory is bounded")
@@ -80,6 +88,25 @@ import Testing
             meter.read(reading(acknowledged: UInt64(tick), roundTrip: tick % 2 == 0 ? 240_000 : 90_000, least: 80_000, rate: carried), isAnswerDue: false, nowMilliseconds: Int64(tick) * 250)
         }
         #expect(carried >= 850_000 && meter.bytesPerSecond >= 900_000, "\(carried), \(meter.bytesPerSecond)")
+    }
+
+    @Test("On a steady link that is known and slow two seconds of it are under way at most, on a faster one three; after an outage more")
+    func room() {
+        func after(_ outstanding: UInt64, rate: Int64 = 5_000, silence: UInt32 = 0) -> DeliveryMeter {
+            var meter = DeliveryMeter(bytesPerSecond: rate)
+            meter.read(reading(acknowledged: 100, outstanding: 1), isAnswerDue: false, nowMilliseconds: 0)
+            meter.read(reading(acknowledged: 100, outstanding: outstanding, silence: silence), isAnswerDue: false, nowMilliseconds: 5_000)
+            return meter
+        }
+        #expect(after(9_999).hasRoom && !after(10_000).hasRoom)
+        #expect(after(374_999, rate: 125_000).hasRoom && !after(375_000, rate: 125_000).hasRoom)
+        #expect(after(63_999, rate: 0).hasRoom && !after(64_000, rate: 0).hasRoom)
+        var away = after(30_000, silence: 5_000)
+        #expect(away.hasRoom)
+        for second in Int64(1)...90 {
+            away.read(reading(acknowledged: 100 + UInt64(second), outstanding: 30_000), isAnswerDue: false, nowMilliseconds: 5_000 + second * 1_000)
+            #expect(away.hasRoom == (second < 90))
+        }
     }
 
     @Test("What waited for a link to come back says nothing of its queue or its rate")

@@ -1,3 +1,4 @@
+import Crypto
 import EvidenceLog
 import LogFixtures
 import RecordingModel
@@ -14,17 +15,26 @@ struct MemoryNode {
     /// Promised hashes, where the file is another.
     var promised: [SegmentID: ContentHash] = [:]
 
-    /// - Parameter segments: contents of the segments, one entry each
-    init(segments: [[UInt8]], hub: MemoryHub, frameBytes: Int? = nil, limits: NodeSyncMachine.Limits = .init()) throws {
+    /// Bytes of footage in the last push.
+    private(set) var pushedData = 0
+
+    /// - Parameters:
+    ///   - segments: contents of the segments, one entry each
+    ///   - sealEvery: a checkpoint after so many of them, besides the one at the end
+    init(
+        segments: [[UInt8]], hub: MemoryHub, frameBytes: Int? = nil, limits: NodeSyncMachine.Limits = .init(), sealEvery: Int = .max,
+        identity: P256.Signing.PrivateKey = P256.Signing.PrivateKey(), dictionaries: SharedDictionaries = .shipped
+    ) throws {
         if let frameBytes { pace.frameBytes = frameBytes }
-        log = try SampleLog()
+        log = try SampleLog(identity: identity)
         for (sequence, content) in segments.enumerated() {
             let record = try SegmentRecord.sample(sequence: UInt64(sequence), bytes: Int64(content.count), sha256: .sha256(content))
             try log.append(.segment(record))
             files[record.id] = content
+            if (sequence + 1).isMultiple(of: sealEvery), sequence + 1 < segments.count { try log.seal() }
         }
         try log.seal()
-        machine = NodeSyncMachine(hub: hub.id, hubKey: hub.signer.verifier, node: log.node, log: log.log, limits: limits)
+        machine = NodeSyncMachine(hub: hub.id, hubKey: hub.signer.verifier, node: log.node, log: log.log, limits: limits, dictionaries: dictionaries)
     }
 
     var work: [SegmentWork] {
@@ -43,8 +53,23 @@ struct MemoryNode {
         machine.sentHello()
         var reply = try hub.hello(log.node, log.log)
         change(&reply)
+        if hub.dictionaries != nil { reply = try exchange(reply, &hub) }
         let root = root
         try machine.helloAnswered(reply, rootAtSize: root)
+    }
+
+    /// The hello and its answer as the bytes that travel; after a refusal once more.
+    private mutating func exchange(_ reply: HelloReply, _ hub: inout MemoryHub, isRepeated: Bool = false) throws -> HelloReply {
+        let status = NodeStatus(software: "test", bootID: "boot", uptimeMilliseconds: 1, clock: Moment.sample(milliseconds: 0).wall, disk: nil, cameras: [])
+        var request = HelloRequest(
+            session: 1, status: status, log: log.log, logSize: logSize, checkpoint: nil, holdings: [], backlog: Backlog(), statementLogSize: nil, statementGeneration: nil)
+        request.dictionaries = machine.helloMemory.dictionaries.ids
+        do {
+            return try machine.helloMemory.decode(hub.answer(machine.helloMemory.encode(request), reply, log.node))
+        } catch let problem as Problem where problem.status == 412 && !isRepeated {
+            machine.helloMemory.forget()
+            return try exchange(reply, &hub, isRepeated: true)
+        }
     }
 
     var logSize: UInt64 { UInt64(log.lines.count) }
@@ -53,9 +78,11 @@ struct MemoryNode {
     mutating func push(nowMilliseconds now: Int64 = 0, mostSteps: Int = .max) throws -> [UInt8] {
         var wire: [UInt8] = []
         frameEnds = []
+        pushedData = 0
         for _ in 0..<mostSteps {
             switch machine.nextStep(logSize: logSize, nowMilliseconds: now, pace: pace) {
             case .hello: throw FixtureError(what: "hello in a push")
+            case .reconcile: machine.reconciled(present: [:], logSize: logSize)
             case .wait: return wire
             case .beginPush: machine.beganPush()
             case .endPush:
@@ -67,13 +94,14 @@ struct MemoryNode {
                 let index = try log.checkpoints.firstIndex { $0.checkpoint.size > start }.orThrow("a checkpoint")
                 let (_, _, checkpoint) = log.batch(index)
                 let lines = Array(log.lines[Int(start)..<Int(checkpoint.checkpoint.size)])
-                wire += FrameCoding.encode(.entries(try EntryBatch(start: start, lines: lines, checkpoint: checkpoint).encoded()))
+                wire += FrameCoding.encode(.entries(try EntryBatch(start: start, lines: lines, checkpoint: checkpoint).encoded(with: machine.helloMemory.dictionary)))
                 machine.sentEntries(upTo: checkpoint.checkpoint.size)
                 frameEnds.append(wire.count)
             case .data(let work, let offset, let count):
                 let bytes = Array((files[work.segment] ?? [])[Int(offset)..<Int(offset) + count])
                 wire += FrameCoding.encode(.data(segment: work.segment, offset: offset, bytes: bytes))
                 machine.sentData(work, offset: offset, count: count)
+                pushedData += count
                 frameEnds.append(wire.count)
             case .end(let work):
                 wire += FrameCoding.encode(.end(segment: work.segment, length: work.bytes, sha256: work.sha256))
@@ -88,7 +116,7 @@ struct MemoryNode {
 /// A hub whose disk is a dictionary; what frames mean is the real machine's.
 struct MemoryHub {
     let id: HubID
-    let signer: NoteSigner
+    var signer: NoteSigner
     var generation: UInt64 = 1
     var verifier: LogVerifier?
     var known: [SegmentID: (sha256: ContentHash, bytes: Int64)] = [:]
@@ -98,6 +126,9 @@ struct MemoryHub {
     /// How often each segment was made whole: more than once would be a segment stored twice.
     var commits: [SegmentID: Int] = [:]
     var receivedBytes = 0
+    /// What it may compress with; nil for a hub with which hellos and answers are exchanged as values.
+    var dictionaries: SharedDictionaries?
+    private(set) var hellos: HubHelloMemory?
 
     init() throws {
         id = HubID(keyHash: .sha256(Array("hub".utf8)))
@@ -112,10 +143,25 @@ struct MemoryHub {
             grant: Grant(bytes: 1 << 30, seconds: 30))
     }
 
+    /// As `IngestService` does it.
+    mutating func answer(_ message: NodeHelloMemory.Message, _ reply: HelloReply, _ node: NodeID) throws -> [UInt8] {
+        var memory = hellos ?? HubHelloMemory(node: node, hub: id, dictionaries: dictionaries ?? .shipped)
+        var (reply, newest): (HelloReply, MessageReference?) = (reply, nil)
+        let isReferenced = message.type == SyncRoutes.referencedType
+        if isReferenced { newest = try memory.decode(message.body).newestAnswer } else { _ = try memory.take(compressed: message.body) }
+        reply.version = ProtocolVersion.supported[0]
+        reply.dictionary = memory.dictionaryID
+        defer { hellos = memory }
+        return isReferenced ? try memory.encode(reply, newestAnswer: newest) : try MessageCoding.encode(reply)
+    }
+
+    /// Another program takes its place: what it has on disk stays, what it remembers does not.
+    mutating func restart(_ dictionaries: SharedDictionaries) { (self.dictionaries, hellos) = (dictionaries, nil) }
+
     /// Takes the bytes of a push, which may end anywhere. Nil when they do: the answer is lost with the connection.
     mutating func push(_ wire: some Collection<UInt8>, isWhole: Bool) throws -> Result<PushReply, Problem>? {
         guard let verifier else { throw FixtureError(what: "push before hello") }
-        var machine = HubPushMachine(verifier: verifier)
+        var machine = HubPushMachine(verifier: verifier, dictionaries: dictionaries ?? .shipped)
         var parser = FrameParser()
         parser.append(wire)
         while let frame = try parser.next() {

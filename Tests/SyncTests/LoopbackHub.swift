@@ -23,17 +23,19 @@ struct LoopbackHub: Sendable {
 
     /// Runs `body` against a hub.
     static func with<Result: Sendable>(
-        directory: TemporaryDirectory? = nil, identity: IdentityKey? = nil, signer: NoteSigner? = nil, _ body: @Sendable @escaping (LoopbackHub) async throws -> Result
+        directory: TemporaryDirectory? = nil, identity: IdentityKey? = nil, signer: NoteSigner? = nil, generation: UInt64 = 1, limits: IngestLimits = IngestLimits(),
+        dictionaries: SharedDictionaries = .shipped,
+        _ body: @Sendable @escaping (LoopbackHub) async throws -> Result
     ) async throws -> Result {
         let directory = try directory ?? TemporaryDirectory("hub")
         let identity = try identity ?? IdentityKey(commonName: "hub")
         let signer = try signer ?? NoteSigner(name: "fieldpost.hub/test", algorithm: .cosignature).orThrow("a signer")
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let store = try HubStore(dataDirectory: FilePath(directory.path), hub: identity.hubID, signer: signer, generation: 1, storage: RealStorage(), logger: logger)
+        let store = try HubStore(dataDirectory: FilePath(directory.path), hub: identity.hubID, signer: signer, generation: generation, storage: RealStorage(), logger: logger)
         let (ports, port) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingNewest(1))
         var configuration = IngestConfiguration(host: "127.0.0.1", port: 0, identity: identity, nowUnixMilliseconds: { Int64(Date().timeIntervalSince1970 * 1000) })
         configuration.onServerRunning = { number in port.yield(number) }
-        let application = try makeIngestApplication(store: store, configuration: configuration, logger: logger)
+        let application = try makeIngestApplication(writer: IngestWriter(store: store, limits: limits, dictionaries: dictionaries), configuration: configuration, logger: logger)
         return try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask {
                 try await ServiceGroup(configuration: .init(services: [application], logger: logger)).run()
@@ -60,15 +62,18 @@ struct LoopbackHub: Sendable {
         return JoinToken(host: "127.0.0.1", port: port ?? self.port, hubKeyHash: pin ?? identity.keyHash, secret: secret, expiresUnixSeconds: expires)
     }
 
-    func endpoint(port: Int? = nil) -> HubEndpoint {
-        HubEndpoint(host: "127.0.0.1", port: port ?? self.port, hub: identity.hubID, hubKey: signer.verifier.text, name: "node")
+    func endpoint(port: Int? = nil, hubKey: NoteKey? = nil) -> HubEndpoint {
+        HubEndpoint(host: "127.0.0.1", port: port ?? self.port, hub: identity.hubID, hubKey: (hubKey ?? signer.verifier).text, name: "node")
     }
 
-    func service(_ source: MemorySource, port: Int? = nil, sessions: SessionCounter = SessionCounter(startingAt: 1), timeouts: SyncTimeouts = SyncTimeouts()) throws -> SyncService {
+    func service(
+        _ source: MemorySource, port: Int? = nil, sessions: SessionCounter = SessionCounter(startingAt: 1), timeouts: SyncTimeouts = SyncTimeouts(), uplinks: Uplinks? = nil,
+        hubKey: NoteKey? = nil, statement: SignedStatement? = nil, dictionaries: SharedDictionaries = .shipped
+    ) throws -> SyncService {
         let start = ContinuousClock.now
         return try SyncService(
-            endpoint: endpoint(port: port), identity: source.identity, source: source, sessions: sessions, timeouts: timeouts,
-            changes: { AsyncStream { $0.finish() } }, nowMilliseconds: { Int64((ContinuousClock.now - start) / .milliseconds(1)) },
+            endpoint: endpoint(port: port, hubKey: hubKey), identity: source.identity, source: source, sessions: sessions, timeouts: timeouts, uplinks: uplinks, statement: statement,
+            changes: { AsyncStream { $0.finish() } }, nowMilliseconds: { Int64((ContinuousClock.now - start) / .milliseconds(1)) }, dictionaries: dictionaries,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 

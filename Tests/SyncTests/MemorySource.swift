@@ -13,24 +13,39 @@ final class MemorySource: SyncSource {
     let log: LogID
     let sample: SampleLog
     let contents: [SegmentID: [UInt8]]
-    private let kept = Mutex<HoldingsStatement?>(nil)
+    private let keptPins = Mutex<[StreamHoldings]>([])
+    var pins: [StreamHoldings] { keptPins.withLock { $0 } }
+    private let kept = Mutex<(signed: SignedStatement, statement: HoldingsStatement)?>(nil)
 
-    init(segments: [[UInt8]]) throws {
-        identity = try IdentityKey(commonName: "node")
-        var sample = try SampleLog(identity: P256.Signing.PrivateKey(pemRepresentation: identity.privateKeyPEM))
+    /// Promised hashes, where the file is another.
+    let promised: [SegmentID: ContentHash]
+
+    /// - Parameters:
+    ///   - rotten: places of segments whose files differ from their entries
+    ///   - sealEvery: a checkpoint after so many segments, besides the one at the end
+    ///   - seed: another one makes another log of the same node
+    init(segments: [[UInt8]], rotten: Set<Int> = [], sealEvery: Int = .max, identity: IdentityKey? = nil, seed: UInt8 = 1) throws {
+        let identity = try identity ?? IdentityKey(commonName: "node")
+        self.identity = identity
+        var sample = try SampleLog(seed: seed, identity: P256.Signing.PrivateKey(pemRepresentation: identity.privateKeyPEM))
         var contents: [SegmentID: [UInt8]] = [:]
+        var promised: [SegmentID: ContentHash] = [:]
         for (sequence, bytes) in segments.enumerated() {
             let record = try SegmentRecord.sample(sequence: UInt64(sequence), bytes: Int64(bytes.count), sha256: .sha256(bytes))
             try sample.append(.segment(record))
-            contents[record.id] = bytes
+            contents[record.id] = rotten.contains(sequence) ? bytes.map { $0 ^ 0xFF } : bytes
+            if rotten.contains(sequence) { promised[record.id] = record.sha256 }
+            if (sequence + 1).isMultiple(of: sealEvery), sequence + 1 < segments.count { try sample.seal() }
         }
         try sample.seal()
+        self.promised = promised
         self.sample = sample
         self.contents = contents
         log = sample.log
     }
 
-    var statement: HoldingsStatement? { kept.withLock { $0 } }
+    var statement: HoldingsStatement? { kept.withLock { $0?.statement } }
+    var signedStatement: SignedStatement? { kept.withLock { $0?.signed } }
     var isCovered: Bool {
         guard let statement else { return false }
         let held = statement.heldByStream
@@ -46,10 +61,13 @@ final class MemorySource: SyncSource {
         guard let checkpoint = sample.checkpoints.first(where: { $0.checkpoint.size > start }) else { return nil }
         return EntryBatch(start: start, lines: Array(sample.lines[Int(start)..<Int(checkpoint.checkpoint.size)]), checkpoint: checkpoint)
     }
-    func waiting(begun: [SegmentID], excluding excluded: Set<SegmentID>, limit: Int) async throws -> [SegmentWork] {
+    func waiting(_ query: WorkQuery) async throws -> [SegmentWork] {
         let held = statement?.heldByStream ?? [:]
-        return contents.keys.sorted().filter { held[$0.stream]?.contains($0.sequence) != true && !excluded.contains($0) }.prefix(limit)
-            .map { SegmentWork(segment: $0, sha256: .sha256(contents[$0] ?? []), bytes: Int64(contents[$0]?.count ?? 0), logIndex: $0.sequence + 1) }
+        return contents.keys.sorted().filter { held[$0.stream]?.contains($0.sequence) != true && !query.excluded.contains($0) && query.presumed[$0.stream]?.contains($0.sequence) != true }.prefix(query.limit)
+            .map { SegmentWork(segment: $0, sha256: promised[$0] ?? .sha256(contents[$0] ?? []), bytes: Int64(contents[$0]?.count ?? 0), logIndex: $0.sequence + 1) }
+    }
+    func footage() async throws -> [(item: ReconcileItem, segment: SegmentID)] {
+        try contents.keys.map { (ReconcileItem(startUnixMilliseconds: try SegmentRecord.sample(sequence: $0.sequence).startWall.unixMilliseconds, sha256: .sha256(contents[$0] ?? [])), $0) }
     }
     func read(_ work: SegmentWork, offset: Int64, count: Int) async throws -> [UInt8] {
         Array((contents[work.segment] ?? []).dropFirst(Int(offset)).prefix(count))
@@ -59,5 +77,6 @@ final class MemorySource: SyncSource {
     func status() async throws -> NodeStatus {
         NodeStatus(software: "test", bootID: "boot", uptimeMilliseconds: 1, clock: Moment.sample(milliseconds: 0).wall, disk: nil, cameras: [])
     }
-    func keep(_ signed: SignedStatement, _ statement: HoldingsStatement) async throws { kept.withLock { $0 = statement } }
+    func keep(pins: [StreamHoldings]) async throws { keptPins.withLock { $0 = pins } }
+    func keep(_ signed: SignedStatement, _ statement: HoldingsStatement) async throws { kept.withLock { $0 = (signed, statement) } }
 }

@@ -208,7 +208,7 @@ import TestSupport
     }
 
     /// Says hello and pushes exactly these bytes; the status of the answer.
-    private static func rawPush(_ body: [UInt8], _ hub: LoopbackHub, _ source: MemorySource, _ sessions: SessionCounter, helloFirst: Bool = true, session: UInt64? = nil) async throws -> Int {
+    static func rawPush(_ body: [UInt8], _ hub: LoopbackHub, _ source: MemorySource, _ sessions: SessionCounter, helloFirst: Bool = true, session: UInt64? = nil) async throws -> Int {
         do {
             try await HubConnection.with(host: "127.0.0.1", port: hub.port, pin: hub.identity.keyHash, identity: source.identity, timeouts: SyncTimeouts()) { connection in
                 if helloFirst {

@@ -47,6 +47,7 @@ public final class Watched<Value: Sendable>: Sendable {
     }
 
     /// Waits until `find` gives something, and says what it waited for when that takes too long.
+    @discardableResult
     public func wait<Found: Sendable>(
         for what: String, within limit: Duration, _ find: @escaping @Sendable (Value) throws -> Found?
     ) async throws -> Found {

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Testing
 
 @testable import Zstd
@@ -50,6 +51,55 @@ private func logLines(_ count: Int) -> [UInt8] {
             var stranger = try ZstdDecompressor()
             _ = try stranger.decompress(frame, limitBytes: 4096)
         }
+    }
+
+    /// The one that programs ship.
+    private static func trained() throws -> [UInt8] {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        return Array(try Data(contentsOf: URL(filePath: "/\(root)/Sources/SyncProtocol/Dictionaries/messages-1.zdict")))
+    }
+
+    @Test func `a frame names the trained dictionary it needs, and no other opens it`() throws {
+        let bytes = try Self.trained()
+        let dictionary = try ZstdDictionary(bytes, level: 9)
+        let other = try ZstdDictionary(Array(bytes[..<4]) + [7, 0, 0, 0] + bytes[8...], level: 9)
+        #expect(dictionary.id == 32_769 && other.id == 7)
+        var compressor = try ZstdCompressor(dictionary)
+        var decompressor = try ZstdDecompressor(dictionary)
+        for message in [logLines(1), [], logLines(300), logLines(2)] {
+            let frame = try compressor.compress(message)
+            #expect(try ZstdDictionary.id(neededBy: frame) == 32_769)
+            #expect(try decompressor.decompress(frame, limitBytes: message.count) == message)
+            #expect(throws: ZstdError.self) {
+                var stranger = try ZstdDecompressor(other)
+                _ = try stranger.decompress(frame, limitBytes: 1 << 20)
+            }
+            #expect(throws: ZstdError.self) {
+                var without = try ZstdDecompressor()
+                _ = try without.decompress(frame, limitBytes: 1 << 20)
+            }
+        }
+        var plain = try ZstdCompressor()
+        #expect(try ZstdDictionary.id(neededBy: plain.compress(logLines(1))) == nil)
+    }
+
+    @Test func `bytes that are no trained dictionary are refused`() throws {
+        for bytes in [[], logLines(100), Array(try Self.trained().prefix(40))] {
+            #expect(throws: ZstdError.notADictionary) { _ = try ZstdDictionary(bytes, level: 9) }
+        }
+    }
+
+    @Test func `a bomb with the dictionary's id is refused as any other`() throws {
+        let dictionary = try ZstdDictionary(Self.trained(), level: 9)
+        var compressor = try ZstdCompressor(dictionary)
+        var decompressor = try ZstdDecompressor(dictionary)
+        let bomb = try compressor.compress([UInt8](repeating: 0, count: 4_000_000))
+        #expect(throws: ZstdError.outputAboveLimit(limitBytes: 3_999_999)) { _ = try decompressor.decompress(bomb, limitBytes: 3_999_999) }
+        #expect(throws: ZstdError.ratioAboveLimit(ratioLimit: 50)) { _ = try decompressor.decompress(bomb, limitBytes: 4_000_000) }
+        // Magic, no size and two bytes of id, a window of 8 KiB, the id, blocks of 1,000 bytes.
+        let undeclared: [UInt8] = FrameHeader.magic + [0x02, 0x18, 0x01, 0x80] + (0..<5_000).flatMap { _ in [0x42, 0x1F, 0x00, 0x41] as [UInt8] }
+        #expect(try FrameHeader(undeclared).dictionaryID == 32_769)
+        #expect(throws: ZstdError.outputAboveLimit(limitBytes: 100_000)) { _ = try decompressor.decompress(undeclared, limitBytes: 100_000, ratioLimit: nil) }
     }
 
     @Test func `a declared size above the limit is refused before anything is allocated`() throws {

@@ -117,6 +117,11 @@ def start_edge(urls, directory, log, environment=None):
     edge, config = f"{os.environ['FIELDPOST_BIN']}/fieldpost-edge", f"{directory}/node.yaml"
     cameras = [argument for name, url in urls.items() for argument in ("--camera", f"{name}={url}")]
     subprocess.run([edge, "init", "--data", f"{directory}/node", "--config", config, "--segment-seconds", "60", *cameras], check=True, stdout=log, stderr=log)
+    # ffmpeg makes no thumbnails either; deploy/bench compress measures them.
+    with open(config) as file:
+        text = file.read().replace("# thumbnails: {enabled: true,", "thumbnails: {enabled: false,")
+    with open(config, "w") as file:
+        file.write(text)
     return subprocess.Popen([edge, "run", "--config", config], stdout=log, stderr=log, env={**os.environ, **(environment or {})})
 
 

@@ -256,6 +256,7 @@ cameras:
     mode: events
     pre_roll_seconds: 1
     post_roll_seconds: 1
+compress: {{thumbnails: {{enabled: false}}}}
 events: {{listen: "127.0.0.1:{EVENTS_PORT}", token_file: "{token}"}}
 """)):
         with open(name, "w", opener=lambda file, flags: os.open(file, flags, 0o600)) as file:

@@ -1,24 +1,23 @@
 import Foundation
-import TestSupport
 
 /// A real fieldpost-hub with a data directory of its own, started and stopped at will on the same ports.
-final class Hub {
-    let directory: TemporaryDirectory
-    let nodesPort: Int
-    let peoplePort: Int
-    let oneTimePassword: String
-    private(set) var process: RunningProcess?
+public final class Hub {
+    public let directory: TemporaryDirectory
+    public let nodesPort: Int
+    public let peoplePort: Int
+    public let oneTimePassword: String
+    public private(set) var process: RunningProcess?
     private var finishedLogs = ""
     /// SHA-256 of the pages' public key, as the hub says when it starts.
-    private(set) var pin = ""
+    public private(set) var pin = ""
     private var password: String?
 
-    var data: String { directory.path("hub") }
+    public var data: String { directory.path("hub") }
     /// Everything that `serve` has logged, over all its runs.
-    var log: String { finishedLogs + (process?.errors ?? "") }
-    var page: String { "https://127.0.0.1:\(peoplePort)/" }
+    public var log: String { finishedLogs + (process?.errors ?? "") }
+    public var page: String { "https://127.0.0.1:\(peoplePort)/" }
 
-    init(nodesPort: Int? = nil) async throws {
+    public init(nodesPort: Int? = nil) async throws {
         directory = try TemporaryDirectory("hub")
         self.nodesPort = try nodesPort ?? freePort()
         peoplePort = try freePort()
@@ -29,7 +28,7 @@ final class Hub {
         oneTimePassword = password
     }
 
-    func start() async throws {
+    public func start() async throws {
         let process = try RunningProcess(Here.product("fieldpost-hub"), ["serve", "--data", data])
         let line = try await process.jsonLine()
         guard line["event"] as? String == "listening" else { throw TestFailure("the hub's first line is not that it listens: \(line)") }
@@ -38,7 +37,7 @@ final class Hub {
     }
 
     @discardableResult
-    func stop() async throws -> (status: Int32, took: Duration) {
+    public func stop() async throws -> (status: Int32, took: Duration) {
         guard let process else { throw TestFailure("the hub does not run") }
         let result = try await process.stop()
         finishedLogs += process.errors
@@ -46,31 +45,39 @@ final class Hub {
         return result
     }
 
+    /// SIGKILL, and its end.
+    public func kill() async throws {
+        process?.send(SIGKILL)
+        _ = try await process?.exit(within: .seconds(10))
+        finishedLogs += process?.errors ?? ""
+        process = nil
+    }
+
     /// - Parameter port: another port that leads here, for a link that fails.
-    func joinToken(_ name: String, port: Int? = nil, hours: Double = 1) async throws -> String {
+    public func joinToken(_ name: String, port: Int? = nil, hours: Double = 1) async throws -> String {
         let address = ["--address", "127.0.0.1:\(port ?? nodesPort)"]
         let outcome = try await runSuccessfully(
             Here.product("fieldpost-hub"), ["join-token", name, "--data", data, "--hours", "\(hours)"] + (port == nil ? [] : address))
         return outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
-    func report() async throws -> [String: any Sendable] {
+    public func report() async throws -> [String: any Sendable] {
         try await run(Here.product("fieldpost-hub"), ["report", "--data", data, "--json"], within: .seconds(120)).json()
     }
 
-    func segmentCount() async throws -> Int {
+    public func segmentCount() async throws -> Int {
         (try await report()["segments_on_hub"] as? Int) ?? 0
     }
 
     /// A counter or gauge of the hub, summed over its labels; 0 when there is none.
-    func metric(_ name: String) async throws -> Double {
+    public func metric(_ name: String) async throws -> Double {
         let text = try await runSuccessfully("/usr/bin/curl", ["-sS", "-k", "--fail-with-body", page + "metrics"]).output
         return text.split(separator: "\n").filter { $0.hasPrefix(name) && $0.dropFirst(name.utf8.count).first.map { " {".contains($0) } == true }
             .reduce(0) { $0 + (Double($1.split(separator: " ").last ?? "") ?? 0) }
     }
 
     /// What the catalogue and the folders say, counted without the hub's own code.
-    func inventory() async throws -> Inventory {
+    public func inventory() async throws -> Inventory {
         let script = """
             import json, pathlib, sqlite3, sys
             root = pathlib.Path(sys.argv[1])
@@ -89,20 +96,20 @@ final class Hub {
         return try JSONDecoder().decode(Inventory.self, from: Data(outcome.output.utf8))
     }
 
-    struct Inventory: Decodable {
+    public struct Inventory: Decodable, Sendable {
         /// Rows of segments, those held, and how many the node's row counts.
-        var rows, held, counted: Int
+        public var rows, held, counted: Int
         /// Lines of all logs.
-        var entries: Int
-        var partials: [String]
-        var blobs: Int
+        public var entries: Int
+        public var partials: [String]
+        public var blobs: Int
         private var stray: [Pair]
         private var missing: [Pair]
 
         /// Whether the blobs are exactly the contents that are held, each with its length.
-        var isExact: Bool { stray.isEmpty && missing.isEmpty }
+        public var isExact: Bool { stray.isEmpty && missing.isEmpty }
 
-        private struct Pair: Decodable {
+        private struct Pair: Decodable, Sendable {
             var name: String
             var bytes: Int
             init(from decoder: any Decoder) throws {
@@ -114,7 +121,7 @@ final class Hub {
     }
 
     /// Makes the first user's password a lasting one, over the API.
-    func setPassword() async throws -> String {
+    public func setPassword() async throws -> String {
         if let password { return password }
         let new = "end to end \(UUID().uuidString)"
         let body = try JSONSerialization.data(withJSONObject: ["user": "admin", "password": oneTimePassword, "newPassword": new])
@@ -127,7 +134,7 @@ final class Hub {
     }
 
     /// A browser has set this one.
-    func passwordWasSet(to new: String) {
+    public func passwordWasSet(to new: String) {
         password = new
     }
 }

@@ -1,7 +1,13 @@
-import RecordingModel
+import LogFixtures
 import StorageIO
 import Synchronization
 import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
 /// A disk that dies: from the N-th changing call on everything that changes something fails, as if the process were
 /// gone. With `losesUnsynced` it also forgets, at that moment, what was appended and not synced, as a power cut does.
@@ -9,12 +15,19 @@ import SystemPackage
 /// With a `cutting` seed it does what disks really do with what no sync has made durable:
 /// - contents: of each file the blocks (512 bytes or 4 KiB) that were appended after the last sync are kept or lost one by
 ///   one, so writes are dropped, torn and reordered; a lost block before a kept one reads as zeros; a truncation may be undone;
-/// - names: in each folder a random number of the last creations, renames and removals is undone.
-final class FaultyStorage: StorageIO {
+/// - names: in each folder a random number of the last creations, renames and removals is undone. A file that went into
+///   another folder is there for good once that one is synced.
+///
+/// With `failNext` one call fails and the disk lives on. A sync that failed has lost what it should have made durable: the
+/// next one succeeds, as on Linux, and changes nothing.
+package final class FaultyStorage: StorageIO {
     private struct State {
         var operations = 0
         var diesAt: Int
         var isDead = false
+        var failure: (operation: Int, errno: Errno)?
+        /// Files of which a sync failed.
+        var poisoned: Set<String> = []
         var calls: [(operation: String, path: FilePath)] = []
         /// Files that were changed since their last sync.
         var unsynced: [String: Unsynced] = [:]
@@ -40,7 +53,7 @@ final class FaultyStorage: StorageIO {
             self.change = change
             let path =
                 switch change {
-                case .created(let path), .renamed(let path, _, _), .removed(let path, _): path.string
+                case .created(let path), .renamed(_, let path, _), .removed(let path, _): path.string
                 }
             folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
         }
@@ -50,22 +63,25 @@ final class FaultyStorage: StorageIO {
     private let state: Mutex<State>
     private let losesUnsynced: Bool
     private let seed: UInt64?
+    private let spaceOf: (@Sendable () throws -> DiskSpace)?
 
-    init(diesAt: Int = .max, losesUnsynced: Bool = false, cutting seed: UInt64? = nil) {
+    /// - Parameter space: what the disk says of its space, instead of the truth.
+    package init(diesAt: Int = .max, losesUnsynced: Bool = false, cutting seed: UInt64? = nil, space: (@Sendable () throws -> DiskSpace)? = nil) {
         self.seed = seed
+        spaceOf = space
         state = Mutex(State(diesAt: diesAt))
         self.losesUnsynced = losesUnsynced
     }
 
-    var operations: Int { state.withLock { $0.operations } }
-    var isDead: Bool { state.withLock { $0.isDead } }
+    package var operations: Int { state.withLock { $0.operations } }
+    package var isDead: Bool { state.withLock { $0.isDead } }
     /// What was done, in order, as `operation last-path-component`.
-    var journal: [String] { state.withLock { $0.calls.map { "\($0.operation) \($0.path.lastComponent?.string ?? "")" } } }
+    package var journal: [String] { state.withLock { $0.calls.map { "\($0.operation) \($0.path.lastComponent?.string ?? "")" } } }
 
-    var lastCall: String { state.withLock { $0.calls.last.map { "\($0.operation) \($0.path)" } ?? "" } }
+    package var lastCall: String { state.withLock { $0.calls.last.map { "\($0.operation) \($0.path)" } ?? "" } }
 
     /// The power goes now, if it has not gone before.
-    func cutPower() {
+    package func cutPower() {
         state.withLock { state in
             guard !state.isDead else { return }
             state.isDead = true
@@ -73,12 +89,25 @@ final class FaultyStorage: StorageIO {
         }
     }
 
+    /// The power goes at the changing call after so many others.
+    package func cutPower(after calls: Int) { state.withLock { $0.diesAt = $0.operations + calls + 1 } }
+
+    /// The changing call after so many others fails, and does only a part of what it should.
+    package func failNext(after calls: Int, _ errno: Errno) { state.withLock { $0.failure = ($0.operations + calls + 1, errno) } }
+    package func failNoMore() { state.withLock { $0.failure = nil } }
+
     /// Counts a call and makes it, unless the disk is dead. At the call at which it dies only `partly` is done.
     private func call(_ operation: String, _ path: FilePath, partly: (inout State) throws -> Void = { _ in }, _ whole: (inout State) throws -> Void) throws {
         try state.withLock { state in
             if state.isDead { throw StorageError(operation: operation, path: path, errno: .ioError) }
             state.operations += 1
             state.calls.append((operation, path))
+            if let failure = state.failure, state.operations >= failure.operation {
+                state.failure = nil
+                if operation == "sync" { state.poisoned.insert(path.string) }
+                try partly(&state)
+                throw StorageError(operation: operation, path: path, errno: failure.errno)
+            }
             guard state.operations >= state.diesAt else { return try whole(&state) }
             state.isDead = true
             try partly(&state)
@@ -89,7 +118,7 @@ final class FaultyStorage: StorageIO {
 
     private func cut(_ state: inout State) {
         guard losesUnsynced || seed != nil else { return }
-        var random = SeededGenerator(state: seed ?? 0)
+        var random = SeededNumbers(seed: seed ?? 0)
         for (path, unsynced) in state.unsynced.sorted(by: { $0.key < $1.key }) {
             guard let bytes = try? real.read(FilePath(path)) else { continue }
             let kept = seed == nil ? Self.durable(bytes, unsynced) : Self.remains(of: bytes, unsynced, &random)
@@ -100,7 +129,7 @@ final class FaultyStorage: StorageIO {
 
     private static func durable(_ bytes: [UInt8], _ unsynced: Unsynced) -> [UInt8] { bytes.prefix(Int(unsynced.length)) + unsynced.tail }
 
-    private static func remains(of bytes: [UInt8], _ unsynced: Unsynced, _ random: inout SeededGenerator) -> [UInt8] {
+    private static func remains(of bytes: [UInt8], _ unsynced: Unsynced, _ random: inout SeededNumbers) -> [UInt8] {
         let base = min(Int(unsynced.length), bytes.count)
         let fate = Int.random(in: 0..<6, using: &random)
         if fate == 0 || (!unsynced.tail.isEmpty && Bool.random(using: &random)) { return durable(bytes, unsynced) }
@@ -125,7 +154,7 @@ final class FaultyStorage: StorageIO {
     }
 
     /// What cannot be undone any more lay in a folder that is gone.
-    private func undo(_ names: [NameChange], _ random: inout SeededGenerator) {
+    private func undo(_ names: [NameChange], _ random: inout SeededNumbers) {
         var kept: [String: Int] = [:]
         for folder in Set(names.map(\.folder)).sorted() {
             kept[folder] = Int.random(in: 0...names.count(where: { $0.folder == folder }), using: &random)
@@ -137,7 +166,7 @@ final class FaultyStorage: StorageIO {
         }
         for change in lost.reversed() {
             switch change {
-            case .created(let path): JournalBench.removeAll(path)
+            case .created(let path): removeAll(path)
             case .renamed(let path, let target, let content):
                 try? real.rename(target, to: path)
                 if let content { put(content, in: target) }
@@ -153,19 +182,21 @@ final class FaultyStorage: StorageIO {
         return state.unsynced[path.string].map { Self.durable(bytes, $0) } ?? bytes
     }
 
-    func makeDirectory(_ path: FilePath) throws {
+    package func makeDirectory(_ path: FilePath) throws {
         try call("makeDirectory", path) { state in
-            var missing: [FilePath] = []
-            var folder = path
-            while try real.size(folder) == nil {
-                missing.append(folder)
-                folder.removeLastComponent()
+            // As text: without optimisation paths took more time than the disk.
+            var missing: [String] = []
+            var folder = path.string[...]
+            while access(String(folder), F_OK) != 0, let slash = folder.lastIndex(of: "/") {
+                missing.append(String(folder))
+                folder = folder[..<slash]
             }
+            guard !missing.isEmpty else { return }
             try real.makeDirectory(path)
-            for folder in missing.reversed() { state.names.append(NameChange(.created(folder))) }
+            for folder in missing.reversed() { state.names.append(NameChange(.created(FilePath(folder)))) }
         }
     }
-    func openForAppending(_ path: FilePath) throws -> any AppendingFile {
+    package func openForAppending(_ path: FilePath) throws -> any AppendingFile {
         try call("open", path) { state in
             guard try real.size(path) == nil else { return }
             try real.openForAppending(path).close()
@@ -173,31 +204,34 @@ final class FaultyStorage: StorageIO {
         }
         return FaultyFile(file: try real.openForAppending(path), path: path, storage: self)
     }
-    func openForReading(_ path: FilePath) throws -> any ReadingFile { try real.openForReading(path) }
-    func rename(_ path: FilePath, to target: FilePath) throws {
+    package func openForReading(_ path: FilePath) throws -> any ReadingFile { try real.openForReading(path) }
+    package func rename(_ path: FilePath, to target: FilePath) throws {
         try call("rename", path) { state in
             state.names.append(NameChange(.renamed(path, to: target, over: try durableContent(target, state))))
             try real.rename(path, to: target)
             state.unsynced[target.string] = state.unsynced.removeValue(forKey: path.string)
+            state.poisoned.remove(target.string)
+            if state.poisoned.remove(path.string) != nil { state.poisoned.insert(target.string) }
         }
     }
-    func syncDirectory(_ path: FilePath) throws {
+    package func syncDirectory(_ path: FilePath) throws {
         try call("syncDirectory", path) { state in
             try real.syncDirectory(path)
             let folder = path.string
             state.names.removeAll { $0.folder == folder }
         }
     }
-    func remove(_ path: FilePath) throws {
+    package func remove(_ path: FilePath) throws {
         try call("remove", path) { state in
             if let content = try durableContent(path, state) { state.names.append(NameChange(.removed(path, content: content))) }
             try real.remove(path)
             state.unsynced[path.string] = nil
+            state.poisoned.remove(path.string)
         }
     }
-    func list(_ path: FilePath) throws -> [String] { try real.list(path) }
-    func size(_ path: FilePath) throws -> Int64? { try real.size(path) }
-    func space(_ path: FilePath) throws -> DiskSpace { try real.space(path) }
+    package func list(_ path: FilePath) throws -> [String] { try real.list(path) }
+    package func size(_ path: FilePath) throws -> Int64? { try real.size(path) }
+    package func space(_ path: FilePath) throws -> DiskSpace { try spaceOf?() ?? real.space(path) }
 
     /// The append at which the disk dies leaves half of its bytes for the cut to choose from.
     fileprivate func append(_ bytes: UnsafeRawBufferPointer, to file: any AppendingFile, _ path: FilePath) throws {
@@ -211,7 +245,7 @@ final class FaultyStorage: StorageIO {
     fileprivate func sync(_ file: any AppendingFile, _ path: FilePath) throws {
         try call("sync", path) { state in
             try file.sync()
-            state.unsynced[path.string] = nil
+            if !state.poisoned.contains(path.string) { state.unsynced[path.string] = nil }
         }
     }
     fileprivate func truncate(_ file: any AppendingFile, _ path: FilePath, to length: Int64) throws {
@@ -223,6 +257,8 @@ final class FaultyStorage: StorageIO {
             }
             try file.truncate(to: length)
             state.unsynced[path.string] = unsynced
+            // What is appended from here on is dirty anew.
+            if length <= unsynced.length { state.poisoned.remove(path.string) }
         }
     }
 }

@@ -1,0 +1,149 @@
+import EdgePower
+import EdgeSync
+import Foundation
+import Logging
+import RecordingModel
+import ServiceSupport
+import SyncProtocol
+import SystemPackage
+import Testing
+import TestSupport
+
+@testable import fieldpost_edge
+
+@Suite struct PowerConfigurationTests {
+    private func decode(_ power: String) throws -> EdgeConfiguration {
+        try EdgeConfiguration.decode(Array("data_directory: /d\ncameras: [{id: gate, url: 'test:pattern'}, {id: yard, url: 'test:pattern'}]\n\(power)".utf8), file: "edge.yaml")
+    }
+
+    private func problems(_ power: String) -> [String] {
+        do { _ = try decode(power) } catch let error as ConfigurationError { return error.problems.map(\.description) } catch { return ["\(error)"] }
+        return []
+    }
+
+    @Test func `the example's section is accepted as it is, once it is no comment any more`() throws {
+        let section = EdgeConfiguration.Power.example.split(separator: "\n").dropFirst().map { $0.dropFirst(2) }.joined(separator: "\n")
+        let power = try #require(try decode(section).power)
+        #expect(power.sources == [
+            .init(name: "mppt", settings: .veDirect(device: "/dev/serial/by-id/usb-VictronEnergy_BV_VE_Direct_cable-if00-port0")), .init(name: "shunt", settings: .hwmon(chip: "ina219")),
+        ])
+        #expect(power.battery == BatterySettings(chemistry: .lifepo4, capacityWattHours: 512, nominalVolts: 12.8, cutoffVolts: 12))
+        #expect(power.policy.site == PowerSite(latitudeDegrees: 40.12, longitudeDegrees: 70.63, altitudeMetres: 870) && power.policy.panel == SolarPanel(watts: 60, tiltDegrees: 45))
+        // The thresholds that it shows are the defaults; the bounds of links are not.
+        var defaults = PowerSettings()
+        defaults.linkDayBytes = [.reduced: 200 << 20, .sparse: 10 << 20]
+        (defaults.site, defaults.panel, defaults.capacityWattHours, defaults.cutoffVolts, defaults.noChargeBelowCelsius) = (power.policy.site, power.policy.panel, 512, 12, 0)
+        #expect(power.policy == defaults)
+        #expect(power.priorityCameras.map(\.description) == ["gate"] && power.haltCommand == ["/usr/bin/systemctl", "poweroff"] && power.noticeSeconds == 8)
+        #expect(power.hooks.keys.map(\.rawValue).sorted() == ["rail_off", "rail_on"] && power.wakeAlarm == "/sys/class/rtc/rtc0/wakealarm" && power.clock.isReal)
+        #expect(try decode("").power == nil)
+    }
+
+    @Test func `the first camera is the one that matters where nobody says`() throws {
+        #expect(try decode("power: {sources: [{kind: raspberry-pi}]}\n").power?.priorityCameras.map(\.description) == ["gate"])
+        #expect(try decode("power: {sources: [{kind: raspberry-pi}], priority_cameras: []}\n").power?.priorityCameras.isEmpty == true)
+    }
+
+    @Test(arguments: [
+        ("power: {}", "power.sources (line 3, column 8): missing; expected a list of 1 to 8 items"),
+        ("power: {sources: [{kind: solar}]}", "expected one of power-supply, hwmon, ve-direct, epever, nut, raspberry-pi, file, replay"),
+        ("power: {sources: [{kind: ve-direct}]}", "power.sources[0].device (line 3, column 19): missing; expected an absolute path, such as /var/lib/fieldpost"),
+        ("power: {sources: [{kind: nut, ups: u}, {kind: nut, ups: v}]}", "two sources are called nut"),
+        ("power: {sources: [{kind: raspberry-pi}], thresholds: {sparse: {enter: 40, leave: 45}}}", "leave at least 10 points between them, or it goes to and fro"),
+        ("power: {sources: [{kind: raspberry-pi}], panel: {watts: 60, tilt_degrees: 45}}", "a panel can be planned with only where the site is known"),
+        ("power: {sources: [{kind: raspberry-pi}], priority_cameras: [door]}", "no camera is called door"),
+        ("power: {sources: [{kind: raspberry-pi}], halt_command: [poweroff]}", "the program must be an absolute path, such as /usr/bin/systemctl; no shell is asked"),
+        ("power: {sources: [{kind: raspberry-pi}], hooks: {light_on: [/bin/true]}}", "unknown key; accepted here: ir_off, ir_on, ptz_off, ptz_on, radio_off, radio_on, rail_off, rail_on"),
+    ]) func `mistakes are named with their place`(yaml: String, sentence: String) {
+        #expect(problems(yaml + "\n").contains { $0.contains(sentence) }, "\(problems(yaml + "\n"))")
+    }
+
+    // MARK: commands
+
+    @Test func `a command gets its arguments as they are, and neither a shell nor the node's signals`() throws {
+        let directory = try TemporaryDirectory("hooks")
+        let file = directory.path("out")
+        try PowerCommand.run(["/bin/sh", "-c", "printf '%s|' \"$@\" > \(file)", "_", "a b", "$(c)", "*"])
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == "a b|$(c)|*|")
+        #expect(throws: CommandError.self) { try PowerCommand.run([directory.path("nothing")]) }
+        func sentence(_ words: [String], limit: Int64 = 10_000) -> String {
+            do { try PowerCommand.run(words, limitMilliseconds: limit) } catch { return "\(error)" }
+            return ""
+        }
+        #expect(sentence(["/bin/false"]) == "/bin/false ended with 1")
+        let began = ContinuousClock.now
+        #expect(sentence(["/bin/sleep", "60"], limit: 1_000) == "/bin/sleep did not end within 1 s and was killed")
+        #expect(ContinuousClock.now - began < .seconds(3))
+    }
+
+    @Test func `hooks run one after the other, what gives current first, and only at a change`() async throws {
+        let directory = try TemporaryDirectory("hooks")
+        let file = directory.path("out")
+        let commands = PowerHook.allCases.reduce(into: [PowerHook: [String]]()) { $0[$1] = ["/bin/sh", "-c", "echo \($1.rawValue) >> \(file)"] }
+        let runner = PowerHookRunner(commands: commands, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let (wishes, wish) = AsyncStream.makeStream(of: PowerSwitches.self, bufferingPolicy: .bufferingOldest(10))
+        for state in [PowerState.full, .full, .reduced, .hibernate, .full] { wish.yield(PowerSwitches(.standard(state, reason: ""))) }
+        wish.finish()
+        await runner.run(wishes)
+        let run = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").map(String.init)
+        #expect(run == ["rail_on", "radio_on", "ir_on", "ptz_on", "ptz_off", "ir_off", "radio_off", "rail_off", "rail_on", "radio_on", "ir_on", "ptz_on"], "\(run)")
+    }
+
+    // MARK: what follows from a decision
+
+    @Test func `a node goes dark once for each time it names, and may be halted again only after it was awake`() {
+        var follower = PowerFollower(mayHalt: false)
+        #expect(follower.newSleep(nil, mustHalt: false, isResting: false) == nil && follower.mayHalt)
+        follower = PowerFollower(mayHalt: false)
+        // Resting, and looking at the battery before it sleeps again.
+        #expect(follower.newSleep(nil, mustHalt: false, isResting: true) == nil && !follower.mayHalt && !follower.isDark)
+        #expect(follower.newSleep(1_000_000, mustHalt: false) == .some(1_000_000) && follower.isDark)
+        #expect(follower.newSleep(1_000_900, mustHalt: false) == nil)
+        #expect(follower.newSleep(9_000_000, mustHalt: false) == .some(9_000_000))
+        #expect(follower.newSleep(nil, mustHalt: true) == nil && follower.isDark)
+        var other = PowerFollower()
+        #expect(other.newSleep(nil, mustHalt: true) == .some(nil) && other.newSleep(nil, mustHalt: true) == nil)
+    }
+
+    @Test func `a state's bound of bytes a day reaches the links, and another state has its own`() throws {
+        let yaml = "power: {sources: [{kind: raspberry-pi}], link_mebibytes_per_day: {surplus: 900, reduced: 200}}\n"
+        let settings = try #require(try decode(yaml).power?.policy)
+        func bound(_ percent: Double) -> Int64? {
+            let wall = WallEstimate(unixMilliseconds: 1_783_296_000_000, source: .ntp, uncertaintyMilliseconds: 10)
+            var policy = PowerPolicy(settings, startingAt: Moment(bootNanoseconds: 1_000_000_000, wall: wall))
+            var last: PowerDecision?
+            for second in 1...7_200 {
+                let moment = Moment(bootNanoseconds: Int64(second) * 1_000_000_000, wall: wall.advanced(byMilliseconds: Int64(second) * 1_000))
+                var estimate = EnergyEstimate(bootMilliseconds: Int64(second) * 1_000)
+                (estimate.batteryPercent, estimate.batteryWatts) = (percent, -1 - Double(second % 7) / 100)
+                last = policy.decide(moment, estimate)
+            }
+            return last.flatMap { NodeEnergy.links($0.directives).dayBytesMax }
+        }
+        #expect(bound(50) == 200 << 20)
+        #expect(bound(80) == nil)
+        #expect(problems("power: {sources: [{kind: raspberry-pi}], link_mebibytes_per_day: {sleepy: 1}}\n").contains { $0.contains("unknown key") })
+    }
+
+    @Test func `what a state allows a link`() {
+        func links(_ state: PowerState) -> LinkEnergy { NodeEnergy.links(.standard(state, reason: "why")) }
+        #expect(links(.surplus) == LinkEnergy())
+        #expect(links(.full) == LinkEnergy(reason: "why", callSeconds: 300))
+        #expect(links(.reduced) == LinkEnergy(classes: [.thumbnails, .pulled, .event], reason: "why", callSeconds: 900))
+        #expect(links(.sparse) == LinkEnergy(classes: [.pulled], reason: "why", callSeconds: 3_600))
+        #expect(links(.hibernate).isRadioOff && links(.halt).isRadioOff)
+    }
+
+    @Test func `a made-up clock runs faster from a time of its own, and its times are told by the real one`() {
+        let begin = Moment(bootNanoseconds: 5_000_000_000, wall: WallEstimate(unixMilliseconds: 1_000_000, source: .none, uncertaintyMilliseconds: 9))
+        let clock = DemonstrationClock(.init(speed: 600, startsAtUnixMilliseconds: 50_000_000), startingAt: begin)
+        let later = Moment(bootNanoseconds: 7_000_000_000, wall: begin.wall.advanced(byMilliseconds: 2_000))
+        let shown = clock.moment(later)
+        #expect(shown.bootMilliseconds == 5_000 + 1_200_000 && shown.wall == WallEstimate(unixMilliseconds: 51_200_000, source: .ntp, uncertaintyMilliseconds: 0))
+        #expect(clock.real(51_200_000) == 1_002_000)
+        // A reading is as old by the one as by the other.
+        #expect(clock.estimate(EnergyEstimate(bootMilliseconds: 6_500), later)?.bootMilliseconds == shown.bootMilliseconds - 500)
+        let real = DemonstrationClock(.init(), startingAt: begin)
+        #expect(real.moment(later) == later && real.real(77) == 77 && real.interval == .seconds(1))
+    }
+}

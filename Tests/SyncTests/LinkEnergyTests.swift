@@ -1,0 +1,88 @@
+@testable import EdgeSync
+import HubStore
+import LogFixtures
+import RecordingModel
+import Synchronization
+import SyncProtocol
+import TestSupport
+import Testing
+
+/// What energy allows the links.
+@Suite struct LinkEnergyTests {
+    private static let wall = WallEstimate(unixMilliseconds: 1_700_000_000_000, source: .ntp, uncertaintyMilliseconds: 1)
+
+    private func uplinks(_ box: LinkEnergyBox, _ links: [Uplink] = []) -> Uplinks {
+        Uplinks(links, wall: { Self.wall }, nowMilliseconds: { 0 }, energy: box)
+    }
+
+    @Test("A link carries what both its configuration and the energy allow, and nothing while the radio is off")
+    func allowances() async throws {
+        let box = LinkEnergyBox()
+        let link = Uplink(name: "lte", classes: [.pulled, .event, .main])
+        let uplinks = uplinks(box, [link])
+        #expect(uplinks.allowance(of: link) == UplinkAllowance(isUsable: true, classes: [.pulled, .event, .main], reason: nil))
+        box.set(LinkEnergy(classes: [.thumbnails, .pulled, .event], reason: "Reduced: 50 % battery", callSeconds: 900))
+        #expect(uplinks.allowance(of: link) == UplinkAllowance(isUsable: true, classes: [.pulled, .event], reason: "less is sent: Reduced: 50 % battery"))
+        box.set(LinkEnergy(classes: [], isRadioOff: true, reason: "Hibernate: 11 % battery"))
+        #expect(!uplinks.allowance(of: link).isUsable && uplinks.choose().link == nil)
+        #expect(uplinks.choose().reason == "the radio is off: Hibernate: 11 % battery")
+        // What a day may carry is counted over all links.
+        box.set(LinkEnergy(dayBytesMax: 1_000))
+        await uplinks.add(600, to: link)
+        #expect(uplinks.allowance(of: link).classes == [.pulled, .event, .main])
+        await uplinks.add(600, to: link)
+        #expect(uplinks.allowance(of: link).isUsable && uplinks.allowance(of: link).classes.isEmpty)
+    }
+
+    @Test("Whoever must be told is told by a hello that was made after the word")
+    func told() async {
+        let box = LinkEnergyBox()
+        #expect(await box.told(withinMilliseconds: 10))
+        box.set(LinkEnergy(callSeconds: 60), isUrgent: true)
+        #expect(box.isCallUrgent)
+        let news = box.news
+        #expect(await !box.told(withinMilliseconds: 50))
+        box.set(LinkEnergy(callSeconds: 60), isUrgent: true)
+        box.told(news)
+        #expect(await !box.told(withinMilliseconds: 10) && box.isCallUrgent)
+        async let isTold = box.told(withinMilliseconds: 5_000)
+        box.told(box.news)
+        #expect(await isTold && !box.isCallUrgent)
+    }
+
+    @Test("A node that calls only now and then sends, hangs up, says its news when it must, and is silent while the radio is off", .timeLimit(.minutes(1)))
+    func calls() async throws {
+        try await LoopbackHub.with { hub in
+            let source = try MemorySource(segments: [[1, 2, 3], [4, 5, 6]])
+            _ = try await enrol(with: hub.token("node"), identity: source.identity)
+            let box = LinkEnergyBox(LinkEnergy(classes: [], isRadioOff: true, reason: "Hibernate"))
+            let uplinks = Uplinks(wall: { Self.wall }, nowMilliseconds: { 0 }, energy: box)
+            let sync = try hub.service(source, uplinks: uplinks)
+            let running = Task { await sync.run { try await Task.sleep(for: .milliseconds(min($0, 200))) } }
+            defer { running.cancel() }
+            try await Task.sleep(for: .milliseconds(800))
+            #expect(sync.progress.contacts == 0)
+            // Nothing but status and log may cross, and so the footage stays.
+            box.set(LinkEnergy(classes: [], reason: "Sparse", callSeconds: 3_600))
+            _ = try await eventually("a contact that ended", within: .seconds(10)) { sync.progress.contacts == 1 && !sync.progress.isConnected ? true : nil }
+            #expect(!source.isCovered && hub.blobs.isEmpty)
+            try await Task.sleep(for: .milliseconds(800))
+            #expect(sync.progress.contacts == 1)
+            // What may be sent now is a reason to call.
+            box.set(LinkEnergy(callSeconds: 3_600))
+            _ = try await eventually("all at the hub", within: .seconds(10)) { source.isCovered && !sync.progress.isConnected ? true : nil }
+            let contacts = sync.progress.contacts
+            try await Task.sleep(for: .milliseconds(800))
+            #expect(sync.progress.contacts == contacts)
+            // And so is a word that the hub should have before the node goes dark.
+            box.set(LinkEnergy(classes: [], callSeconds: 3_600), isUrgent: true)
+            #expect(await box.told(withinMilliseconds: 5_000))
+            #expect(sync.progress.contacts == contacts + 1)
+            // A node that stays lets go as soon as the radio goes off.
+            box.set(LinkEnergy())
+            _ = try await eventually("a contact", within: .seconds(10)) { sync.progress.isConnected ? true : nil }
+            box.set(LinkEnergy(classes: [], isRadioOff: true))
+            _ = try await eventually("the radio off", within: .seconds(1)) { !sync.progress.isConnected ? true : nil }
+        }
+    }
+}
