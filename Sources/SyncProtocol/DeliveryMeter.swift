@@ -4,6 +4,8 @@ package struct TransportReading: Hashable, Sendable {
     package var acknowledgedBytes: UInt64
     /// Bytes that the kernel has taken and that are not acknowledged, sent or not.
     package var outstandingBytes: UInt64
+    /// Those of them that the peer's kernel has already, behind a packet that was lost (SACK, RFC 2018).
+    package var arrivedEarlyBytes: UInt64
     package var roundTripMicroseconds: UInt32
     /// The shortest seen: without any queue.
     package var leastRoundTripMicroseconds: UInt32
@@ -15,8 +17,9 @@ package struct TransportReading: Hashable, Sendable {
     package var isRateOfApplication: Bool
     /// Bytes of the stream that were sent, again too, and that came.
     package var carriedBytes: UInt64 = 0
-    package init(acknowledgedBytes: UInt64, outstandingBytes: UInt64, roundTripMicroseconds: UInt32, leastRoundTripMicroseconds: UInt32, silenceMilliseconds: UInt32, deliveryRate: UInt64, isRateOfApplication: Bool, carriedBytes: UInt64 = 0) {
+    package init(acknowledgedBytes: UInt64, outstandingBytes: UInt64, roundTripMicroseconds: UInt32, leastRoundTripMicroseconds: UInt32, silenceMilliseconds: UInt32, deliveryRate: UInt64, isRateOfApplication: Bool, carriedBytes: UInt64 = 0, arrivedEarlyBytes: UInt64 = 0) {
         self.carriedBytes = carriedBytes
+        self.arrivedEarlyBytes = arrivedEarlyBytes
         self.acknowledgedBytes = acknowledgedBytes
         self.outstandingBytes = outstandingBytes
         self.roundTripMicroseconds = roundTripMicroseconds
@@ -60,13 +63,16 @@ package struct DeliveryMeter: Sendable {
     private var isMeasured: Bool
     package private(set) var roundTripMilliseconds: Int64 = 0
     private var outstandingBytes: Int64 = 0
+    private var arrivedEarlyBytes: Int64 = 0
     private var acknowledgedBytes: Int64 = 0
     /// Whether footage may follow: two seconds of a slow link are under way at most, three of another, so that what is urgent
-    /// arrives soon. What waits for a packet that was lost waits at the other side, where no sender can overtake it.
+    /// arrives soon. What has arrived behind a packet that was lost is not in anybody's way: once that packet comes, all of it
+    /// is read at once. It counts for nothing here as long as it is not more than the rest.
     package var hasRoom: Bool {
         let isSlow = bytesPerSecond < Self.slowBytesPerSecond
         let known = isSlow ? max(6_000, 2 * bytesPerSecond) : 3 * bytesPerSecond
-        return outstandingBytes < (bytesPerSecond == 0 || !isSteady ? max(64_000, known) : known)
+        let limit = bytesPerSecond == 0 || !isSteady ? max(64_000, known) : known
+        return outstandingBytes - min(arrivedEarlyBytes, limit) < limit
     }
     private static let slowBytesPerSecond: Int64 = 16_000
     private static let tellingBytes: Int64 = 6_000
@@ -92,6 +98,7 @@ package struct DeliveryMeter: Sendable {
         }
         roundTripMilliseconds = Int64(reading.roundTripMicroseconds) / 1_000
         outstandingBytes = Int64(clamping: reading.outstandingBytes)
+        arrivedEarlyBytes = Int64(clamping: reading.arrivedEarlyBytes)
         acknowledgedBytes = Int64(clamping: reading.acknowledgedBytes)
         measureStall(reading, isAnswerDue, now)
         let paced = pacingRate

@@ -5,11 +5,11 @@ import Testing
 @Suite("What a connection is known to carry") struct DeliveryMeterTests {
     private func reading(
         acknowledged: UInt64, outstanding: UInt64 = 0, roundTrip: UInt32 = 600_000, least: UInt32 = 600_000, silence: UInt32 = 0, rate: UInt64 = 0,
-        ofApplication: Bool = false
+        ofApplication: Bool = false, early: UInt64 = 0
     ) -> TransportReading {
         TransportReading(
             acknowledgedBytes: acknowledged, outstandingBytes: outstanding, roundTripMicroseconds: roundTrip, leastRoundTripMicroseconds: least,
-            silenceMilliseconds: silence, deliveryRate: rate, isRateOfApplication: ofApplication)
+            silenceMilliseconds: silence, deliveryRate: rate, isRateOfApplication: ofApplication, arrivedEarlyBytes: early)
     }
 
     @Test("A frame is delivered when the peer has acknowledged all that the kernel held after it")
@@ -107,6 +107,17 @@ import Testing
             away.read(reading(acknowledged: 100 + UInt64(second), outstanding: 30_000), isAnswerDue: false, nowMilliseconds: 5_000 + second * 1_000)
             #expect(away.hasRoom == (second < 90))
         }
+    }
+
+    @Test("What has arrived behind a lost packet takes no room, as long as it is not more than what is still under way may be")
+    func earlyArrivals() {
+        func hasRoom(_ outstanding: UInt64, early: UInt64) -> Bool {
+            var meter = DeliveryMeter(bytesPerSecond: 125_000)
+            meter.read(reading(acknowledged: 100, outstanding: outstanding, early: early), isAnswerDue: false, nowMilliseconds: 0)
+            return meter.hasRoom
+        }
+        #expect(hasRoom(500_000, early: 125_001) && !hasRoom(500_000, early: 125_000))
+        #expect(hasRoom(749_999, early: 700_000) && !hasRoom(750_000, early: 700_000))
     }
 
     @Test("What waited for a link to come back says nothing of its queue or its rate")

@@ -84,11 +84,13 @@ enum Transport {
         guard sent > 0 else { return nil }
         // The handshake's SYN is acknowledged, and not among the bytes sent.
         let unacknowledged = Int64(bitPattern: sent &- resent) - Int64(bitPattern: acknowledged) + 1
+        let segmentBytes = UInt64(read.load(16, as: UInt32.self))
         return TransportReading(
             acknowledgedBytes: acknowledged, outstandingBytes: UInt64(max(0, unacknowledged)) + UInt64(read.load(144, as: UInt32.self)),
             roundTripMicroseconds: read.load(68, as: UInt32.self), leastRoundTripMicroseconds: read.load(148, as: UInt32.self),
             silenceMilliseconds: min(read.load(56, as: UInt32.self), read.load(52, as: UInt32.self)), deliveryRate: read.load(160, as: UInt64.self),
-            isRateOfApplication: read.load(7, as: UInt8.self) & 1 != 0, carriedBytes: sent &+ read.load(128, as: UInt64.self))
+            isRateOfApplication: read.load(7, as: UInt8.self) & 1 != 0, carriedBytes: sent &+ read.load(128, as: UInt64.self),
+            arrivedEarlyBytes: UInt64(read.load(28, as: UInt32.self)) * segmentBytes)
     }
 
     private static func name(_ text: String) -> Name {
