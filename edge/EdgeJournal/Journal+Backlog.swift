@@ -40,7 +40,7 @@ extension JournalIndex {
                 """
             for row in try Row.fetchAll(database, sql: sql) {
                 guard let stream = StreamID(try row.value("stream") as String) else { continue }
-                let kind: SyncReport.FootageClass = try row.value("event") ? .event : .init(stream.kind)
+                let kind: SyncReport.FootageClass = try stream.kind == .main && row.value("event") ? .event : .init(stream.kind)
                 var item = found[kind] ?? .init(footageClass: kind, segments: 0, bytes: 0, durationMilliseconds: 0, oldestUnixMilliseconds: nil)
                 item.segments += try row.value("n")
                 item.bytes += try row.value("bytes")

@@ -23,11 +23,13 @@ struct FileSource: PowerSource {
     func run(_ deliver: @escaping @Sendable ([PowerReading]) -> Void, stop: PowerStop) {
         PowerSessions(source: name, logger: logger, stop: stop).run { worked in
             var last: FileIdentity?
+            var toldMilliseconds = Int64.min
             while !stop.isSet {
                 let identity = try FileIdentity(path)
                 if identity != last {
-                    let readings = try read(identity)
+                    let readings = try read(identity, after: toldMilliseconds)
                     last = identity
+                    toldMilliseconds = readings.first?.bootMilliseconds ?? toldMilliseconds
                     worked()
                     if !readings.isEmpty { deliver(readings) }
                 }
@@ -36,7 +38,8 @@ struct FileSource: PowerSource {
         }
     }
 
-    private func read(_ identity: FileIdentity) throws -> [PowerReading] {
+    /// - Parameter toldMilliseconds: the time of what was told last.
+    private func read(_ identity: FileIdentity, after toldMilliseconds: Int64) throws -> [PowerReading] {
         let json = try ReadingsJSON(RealStorage().read(path, limitBytes: Self.fileBytesMax), from: path.string)
         let writtenMilliseconds = json.at.map { $0 * 1_000 } ?? Double(identity.modifiedUnixMilliseconds)
         // Both times are by the system's clock, whatever the node thinks of it.
@@ -46,7 +49,10 @@ struct FileSource: PowerSource {
         }
         let now = clocks.now().bootMilliseconds
         // What is older is stale already, by however much.
-        return json.powerReadings(source: name, bootMilliseconds: now - Int64(min(max(0, age), 1e12)))
+        let taken = now - Int64(min(max(0, age), 1e12))
+        // Two clocks are not read in one moment: what was written later may seem earlier by some milliseconds, and would count for nothing.
+        let isEarlierByAccident = toldMilliseconds > taken && toldMilliseconds - taken < Self.lookMilliseconds
+        return json.powerReadings(source: name, bootMilliseconds: isEarlierByAccident ? toldMilliseconds : taken)
     }
 
     private func systemUnixMilliseconds() -> Int64 {
