@@ -18,8 +18,9 @@ import SystemPackage
 ///     fill DIRECTORY BATCHES HOLES puts the log's first batches into a stopped hub's store, all held but for so many at random
 ///     new-log                      the same footage under another log
 ///     forget                       forgets what the hub said
+///     new COUNT BYTES              records so many segments more, whose bytes are really there
 ///     connect                      a connection with its handshake, on which nothing is said
-///     contact                      one contact, which ends before anything is sent but words
+///     contact                      one contact, which ends before anything is sent but words and what is new
 ///
 /// and answers each with a line of JSON. `ReconcileNode SEGMENTS` makes four cameras with a segment a minute.
 @main
@@ -36,6 +37,7 @@ struct ReconcileNode {
                 case "fill": try node.fill(FilePath(words[1]), batches: Int(words[2]) ?? 0, holes: Int(words[3]) ?? 0)
                 case "new-log": try node.beginLog(seed: 2)
                 case "forget": try node.forget()
+                case "new": try node.source.record(count: Int(words[1]) ?? 0, bytes: Int(words[2]) ?? 0)
                 case "connect": try await node.connect()
                 case "contact": try await node.contact()
                 default: throw Failure("unknown: \(line)")
@@ -147,8 +149,10 @@ final class Source: SyncSource, @unchecked Sendable {
     // Sendable because one contact at a time uses it.
     static let cameras = 4
     static let batchEntries = 5_760
-    let sample: SampleLog
+    private(set) var sample: SampleLog
     let log: LogID
+    /// Footage whose bytes are here, in the order of the log.
+    private var fresh: [(work: SegmentWork, content: [UInt8])] = []
     private(set) var kept: SignedStatement?
     private var held: [StreamID: SequenceRanges] = [:]
     private let streams: [StreamID]
@@ -170,6 +174,22 @@ final class Source: SyncSource, @unchecked Sendable {
         log = sample.log
     }
 
+    /// Noise, so that nothing on the way makes it smaller.
+    func record(count: Int, bytes: Int) throws {
+        var noise = SeededNumbers(seed: UInt64(fresh.count + 1))
+        for _ in 0..<count {
+            let number = segments + fresh.count
+            let content = (0..<bytes).map { _ in UInt8.random(in: 0...255, using: &noise) }
+            var record = try SegmentRecord.sample(sequence: UInt64(number / Self.cameras), bytes: Int64(bytes), sha256: .sha256(content))
+            record.stream = streams[number % Self.cameras]
+            record.startWall.unixMilliseconds += Int64(record.sequence) * 60_000
+            let work = SegmentWork(segment: segment(number), sha256: record.sha256, bytes: Int64(bytes), logIndex: UInt64(sample.lines.count))
+            try sample.append(.segment(record))
+            fresh.append((work, content))
+        }
+        try sample.seal()
+    }
+
     func segment(_ number: Int) -> SegmentID { SegmentID(stream: streams[number % Self.cameras], sequence: UInt64(number / Self.cameras)) }
 
     func logSize() async throws -> UInt64 { UInt64(sample.lines.count) }
@@ -177,10 +197,15 @@ final class Source: SyncSource, @unchecked Sendable {
     func root(at size: UInt64) async throws -> ContentHash? {
         size == 0 ? MerkleTree.emptyRoot : sample.checkpoints.first { $0.checkpoint.size == size }?.checkpoint.root
     }
-    func batch(from start: UInt64, plainBytes: Int) async throws -> EntryBatch? { throw Enough() }
+    func batch(from start: UInt64, plainBytes: Int) async throws -> EntryBatch? {
+        // What the hub lacks of the long log is not to be sent here: to have said so is all that is measured.
+        guard let first = fresh.first, start > 0, start <= first.work.logIndex, let index = sample.batches.firstIndex(where: { $0.lowerBound == Int(start) }) else { throw Enough() }
+        let (lines, start, checkpoint) = sample.batch(index)
+        return EntryBatch(start: start, lines: lines, checkpoint: checkpoint)
+    }
     func waiting(_ query: WorkQuery) async throws -> [SegmentWork] {
         for number in 0..<segments where held[streams[number % Self.cameras]]?.contains(UInt64(number / Self.cameras)) != true { throw Enough() }
-        return []
+        return fresh.map(\.work).filter { held[$0.segment.stream]?.contains($0.segment.sequence) != true && !query.excluded.contains($0.segment) }
     }
     func footage() async throws -> [(item: ReconcileItem, segment: SegmentID)] {
         (0..<segments).map { number in
@@ -188,9 +213,15 @@ final class Source: SyncSource, @unchecked Sendable {
             return (ReconcileItem(startUnixMilliseconds: start, sha256: .sha256(Array("\(number)".utf8))), segment(number))
         }
     }
-    func read(_ work: SegmentWork, offset: Int64, count: Int) async throws -> [UInt8] { throw Enough() }
+    func read(_ work: SegmentWork, offset: Int64, count: Int) async throws -> [UInt8] {
+        guard let content = fresh.first(where: { $0.work.segment == work.segment })?.content else { throw Enough() }
+        return Array(content[Int(offset)..<Int(offset) + count])
+    }
     func holdings() async throws -> [StreamHoldings] {
-        streams.map { StreamHoldings(stream: $0, sequences: SequenceRanges(closed: 0...UInt64(segments / Self.cameras - 1))) }
+        streams.enumerated().map { camera, stream in
+            let count = (segments + fresh.count + Self.cameras - 1 - camera) / Self.cameras
+            return StreamHoldings(stream: stream, sequences: SequenceRanges(closed: 0...UInt64(count - 1)))
+        }
     }
     func backlog() async throws -> Backlog { Backlog() }
     func status() async throws -> NodeStatus {
