@@ -45,6 +45,21 @@ struct PowerGateTests {
         try expectWhole(bench)
     }
 
+    @Test("A camera's own small stream stays whole where the main one is reduced to key frames, and rests where that is recorded now and then")
+    func subStream() throws {
+        let gate = PowerGate(.keyFrames, reason: "Reduced")
+        let (main, small) = (PowerWatch(gate, randomness: SeededRandomness()), PowerWatch(gate, isSubStream: true, randomness: SeededRandomness()))
+        for watch in [main, small] { watch.look(0) }
+        #expect(main.isKeyFramesOnly && !small.isKeyFramesOnly && main.closedDetail == nil && small.closedDetail == nil)
+        gate.set(.sparse(recordMilliseconds: 1_000, everyMilliseconds: 1_000), reason: "Sparse: 28 % battery")
+        for watch in [main, small] { watch.look(500) }
+        #expect(main.closedDetail == nil)
+        #expect(small.closedDetail == "to save energy only the main stream is recorded, now and then: Sparse: 28 % battery")
+        gate.set(.off, reason: "")
+        small.look(600)
+        #expect(small.closedDetail == "the camera is off to save energy")
+    }
+
     @Test("A camera that says nothing, or is still being connected to, is let go within a second as well")
     func silentCamera() throws {
         let listener = try SilentListener()

@@ -158,6 +158,31 @@ func engine(
         #expect(store.made(.proxy).isEmpty && store.made(.thumbs).count == 1)
     }
 
+    @Test func ofACameraWhoseOwnSmallStreamIsRecordedNoProxyIsMade() async throws {
+        let scratch = try TemporaryDirectory("engine")
+        let file = try memoryFile(makeFootage(scratch, "a.mp4", source: "testsrc2=size=320x180:rate=10", seconds: 10, framesPerSecond: 10))
+        let store = MemoryStore()
+        store.record(file, seconds: 10, frames: 100)
+        let camera = CameraID("a")!
+        var small = sampleRecord(bytes: file.length, seconds: 10, frames: 100, sequence: 0, startMilliseconds: 0)
+        small.stream = StreamID(camera: camera, kind: .proxy)
+        store.state.withLock { $0.made = [ClosedSegment(record: small, openPath: "", sidePath: "")] }
+        var plan = CompressPlan(cameras: [camera], thumbnails: .init(everySeconds: 10), proxy: .init(), withOwnProxy: [camera], configVersion: "1")
+        let engine = try EdgeCompressTests.engine(store, scratch, plan)
+        #expect(engine.start())
+        try await until("a picture was made") { engine.figures.thumbnails == 1 }
+        #expect(engine.stop(withinMilliseconds: 10_000))
+        #expect(engine.figures.proxies == 0 && engine.figures.encoders.isEmpty)
+        // It is not recorded any more: what has it needs no proxy, what follows does.
+        plan.withOwnProxy = []
+        store.record(file, seconds: 10, frames: 100)
+        let later = try EdgeCompressTests.engine(store, scratch, plan)
+        #expect(later.start())
+        try await until("a proxy was made") { store.made(.proxy).count == 2 }
+        #expect(later.stop(withinMilliseconds: 10_000))
+        #expect(store.made(.proxy).map(\.record.made?.sources.description) == [nil, "1"])
+    }
+
     @Test func aSegmentThatIsNoneIsPassedOver() async throws {
         let scratch = try TemporaryDirectory("engine")
         let file = try memoryFile(makeFootage(scratch, "a.mp4", source: "testsrc2=size=320x180:rate=10", seconds: 10, framesPerSecond: 10))

@@ -1,5 +1,7 @@
+import EdgeCapture
 import EdgeCompress
 import EdgeJournal
+import EdgeMotion
 import Logging
 import RecordingModel
 import ServiceSupport
@@ -27,7 +29,7 @@ private func camera(_ lines: String..., after: String = "") -> String {
 private let expectedURL = CameraSource.expectation
 
 private let cameraMistakes: [(yaml: String, expected: String)] = [
-    (camera("url: rtsp://h/s", "segment_secods: 10"), "cameras[0].segment_secods (line 5, column 5): unknown key; accepted here: audio, id, mode, motion, onvif_events, password_file, post_roll_seconds, pre_roll_seconds, schedule, segment_seconds, transport, url, username"),
+    (camera("url: rtsp://h/s", "segment_secods: 10"), "cameras[0].segment_secods (line 5, column 5): unknown key; accepted here: audio, id, mode, motion, onvif_events, password_file, post_roll_seconds, pre_roll_seconds, schedule, segment_seconds, sub_stream, transport, url, username"),
     (camera("url: rtsp://h/s", "segment_seconds: 1"), "cameras[0].segment_seconds (line 5, column 22): 1 is out of range; expected a whole number from 2 to 600 seconds"),
     (camera("url: rtsp://h/s", "transport: quic"), "cameras[0].transport (line 5, column 16): expected one of tcp, udp"),
     (camera("url: rtsp://h/s", "audio: on"), "cameras[0].audio (line 5, column 12): expected off, or a section with the key reason"),
@@ -68,7 +70,7 @@ private let credentialMistakes: [(yaml: String, expected: String)] = [
     (camera("url: rtsp://a:b@h/s", "password_file: /p"), "cameras[0].password_file (line 5, column 20): the url already has a password; give it in one place"),
     (camera("url: rtsp://h/s", "password_file: /p"), "cameras[0].password_file (line 5, column 20): a password needs a user name; add username"),
     (camera("url: test:pattern", "username: a"), "cameras[0].username (line 5, column 15): a test source takes no user name or password"),
-    (camera("url: rtsp://h/s", "password: geheim"), "cameras[0].password (line 5, column 5): unknown key; accepted here: audio, id, mode, motion, onvif_events, password_file, post_roll_seconds, pre_roll_seconds, schedule, segment_seconds, transport, url, username"),
+    (camera("url: rtsp://h/s", "password: geheim"), "cameras[0].password (line 5, column 5): unknown key; accepted here: audio, id, mode, motion, onvif_events, password_file, post_roll_seconds, pre_roll_seconds, schedule, segment_seconds, sub_stream, transport, url, username"),
     (camera("url: rtsp://h/s", after: "  - id: gate\n    url: rtsp://i/s\n"), "cameras[1].id (line 5, column 9): camera id gate is already used by cameras[0]; each id may be used once"),
 ]
 
@@ -190,6 +192,31 @@ private let fileMistakes: [(yaml: String, expected: String)] = [
         var dumped = ""
         dump(secret, to: &dumped)
         #expect(!"\(secret) \(String(reflecting: secret)) \(dumped)".contains("geheim"))
+    }
+
+    @Test func `a camera's own small stream signs in like the camera, is recorded all the time, and takes the place of a made proxy`() throws {
+        let configuration = try decode(
+            camera("url: rtsp://h/s", "sub_stream: rtsp://h/small", "username: viewer", "password_file: /etc/p", "mode: events", "motion: {enabled: true}", after: "compress: {proxy: {enabled: true}}\n"))
+        let found = configuration.cameras[0]
+        #expect(try found.subStream?.connectionURL { _ in "geheim" } == "rtsp://viewer:geheim@h/small")
+        let capture = try #require(found.subStreamCapture(configVersion: "1"))
+        #expect(capture.recording.mode == .continuous && capture.motion == nil && capture.url == "rtsp://viewer@h/small" && capture.id == found.id)
+        #expect(configuration.compressPlan()?.withOwnProxy == [found.id])
+        #expect(try decode(camera("url: rtsp://h/s")).compressPlan()?.withOwnProxy == [])
+        // Its own user goes before the camera's; hours of the camera hold for it, and its events do not.
+        let own = try decode(
+            camera("url: rtsp://a:geheim@h/s", "sub_stream: rtsp://c:geheimer@h/small", "mode: schedule", "motion: {enabled: true}", "schedule: {hours: [\"mon-fri 07:00-19:00\"], outside: events}")).cameras[0]
+        #expect(try own.subStream?.connectionURL { _ in "" } == "rtsp://c:geheimer@h/small")
+        #expect(own.subStreamCapture(configVersion: "1")?.recording.mode == .schedule && own.subStreamCapture(configVersion: "1")?.recording.outside == .nothing)
+        var dumped = ""
+        dump(own, to: &dumped)
+        #expect(!"\(own) \(String(reflecting: own)) \(dumped)".contains("geheim"))
+        let wrong = problems(camera("url: rtsp://h/s", "sub_stream: rtsp://a:ge/heim@h/s"))
+        #expect(wrong == ["cameras[0].sub_stream (line 5, column 17): the address has no valid port; expected \(expectedURL)"])
+        #expect(problems(camera("url: test:pattern", "sub_stream: test:pattern?colour=red")).first?.hasPrefix("cameras[0].sub_stream (line 5, column 17)") == true)
+        #expect(problems(camera("url: rtsp://h/s", "sub_stream: rtsp://h/t", after: "compress: {transcode: {cameras: [gate]}}\n")) == [
+            "compress.transcode.cameras (line 6, column 33): camera gate records its sub_stream in the proxy's place; leave one of the two out",
+        ])
     }
 
     @Test func `what is to be reduced gets proxies for that alone, unless all footage has them`() throws {

@@ -69,6 +69,29 @@ struct ReductionTests {
         #expect(try evicted(journal).map(\.stream) == [Self.proxy], "a proxy here is a third of its footage and more")
     }
 
+    @Test func `Footage is reduced to the camera's own small stream where that was recorded all the while, in segments of its own`() throws {
+        let disk = SmallDisk(bench.directory, totalBytes: 1_000_000)
+        let journal = try bench.open(disk, limits: StorageLimits(reserveBytes: 1_000, lowBytes: 10, highBytes: 20, reduceAfterDays: 2))
+        defer { journal.close() }
+        let now = bench.clocks.now()
+        try journal.record(ClockRecord(bootID: bench.clocks.bootID, bootMilliseconds: now.bootMilliseconds, wall: now.wall, reason: .fix))
+        let stream = try #require(Self.proxy)
+        // Segments of 6 s; the small stream's of 10 s begin 2 s after the first.
+        let start = bench.clocks.now()
+        let mains = try (0..<5).map { _ in try bench.record(journal, JournalBench.gate, through: disk) }
+        for number in 0..<2 as Range<Int64> {
+            let boot = start.bootMilliseconds + 2_000 + number * 10_000
+            let moment = Moment(bootNanoseconds: boot * 1_000_000, wall: start.wall(atBootMilliseconds: boot))
+            try journal.deliver(bench.write(stream, journal.nextSequence(for: stream), fragments: 5, through: disk, at: moment))
+        }
+        try journal.flush()
+        bench.clocks.advance(milliseconds: 2 * Self.dayMilliseconds + 60_000)
+        journal.keepSpaceNow()
+        // 0 to 2 s are in no small copy, and neither is what follows after 22 s.
+        #expect(try evicted(journal).map(\.sequences) == [SequenceRanges(mains[1...2].map(\.sequence))])
+        #expect(try journal.check(deep: true).findings == [])
+    }
+
     @Test func `Old footage that the hub lacks goes where a smaller copy stays; pinned, with an event, without a copy or young it stays`() throws {
         let disk = SmallDisk(bench.directory, totalBytes: 1_000_000)
         let journal = try bench.open(disk, limits: StorageLimits(reserveBytes: 1_000, lowBytes: 10, highBytes: 20, reduceAfterDays: 2))

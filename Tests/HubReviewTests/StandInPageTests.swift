@@ -57,6 +57,7 @@ import Testing
         var proxy = store.records[1]
         proxy.stream = StreamID(camera: store.camera, kind: .proxy)
         proxy.codecs = "avc1.64000d"
+        proxy.made = MadeRecord(kind: .transcoded, encoder: "none", settings: "none", sources: SequenceRanges([1]), sourceSHA256: .zero)
         (proxy.sequence, proxy.sha256, proxy.initSHA256) = (9, .sha256([9]), .sha256([8]))
         proxy.startWall.unixMilliseconds = start + 120_004
         proxy.mediaStartTicks90k = 120 * 90_000

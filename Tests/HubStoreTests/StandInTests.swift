@@ -101,6 +101,41 @@ import Testing
         #expect(HubStore.shown([proxy(1)], in: []).isEmpty)
     }
 
+    @Test("A camera's own small stream stands in by its times, for footage that is elsewhere and for time that was not recorded, and splits both where it begins and ends")
+    func subStream() async throws {
+        let folder = try StoreFolder()
+        let store = try folder.open()
+        var log = try ToldLog()
+        let start = Self.start
+        for number in 0..<5 as Range<UInt64> { try log.tellSegment(number, boot: "a", at: Int64(number) * 60_000, wall: ToldLog.wall(start + Int64(number) * 60_000, .ntp)) }
+        try log.tell(
+            .gap(
+                GapRecord(
+                    stream: log.stream, bootID: "a", startBootMilliseconds: 300_000, startWall: ToldLog.wall(start + 300_000, .ntp), durationMilliseconds: 120_000,
+                    cause: .power, detail: "a test")), in: "a", at: 420_000)
+        // Begins in a segment that is here, has a hole, and ends within the gap.
+        for (number, seconds) in [40..<100, 100..<160, 200..<260, 260..<320, 320..<380].enumerated() { try log.tellSubStream(UInt64(number), Int64(seconds.lowerBound)..<Int64(seconds.upperBound), wallStart: start) }
+        try log.push(store)
+        func spans() async throws -> [String] {
+            try await log.timeline(store, from: start, to: start + 420_000).spans.map { span in
+                let name = "\((span.startUnixMilliseconds - start) / 1_000)-\((span.endUnixMilliseconds - start) / 1_000) \(span.state.rawValue)"
+                return span.standIn.map { "\(name) \($0.rawValue)" } ?? name
+            }
+        }
+        func played() async throws -> [String] {
+            try await log.timeline(store, from: start, to: start + 420_000).segments.map(\.record.id.description).sorted()
+        }
+        #expect(try await spans() == ["0-300 only-on-node", "300-420 not-recorded"])
+        try log.deliver(0, to: store)
+        for number in 0..<5 as Range<UInt64> { try log.deliver(number, to: store, kind: .proxy) }
+        #expect(try await spans() == ["0-60 on-hub", "60-160 only-on-node proxy", "160-200 only-on-node", "200-300 only-on-node proxy", "300-380 not-recorded proxy", "380-420 not-recorded"])
+        #expect(try await played() == ["gate/main/0", "gate/proxy/0", "gate/proxy/1", "gate/proxy/2", "gate/proxy/3", "gate/proxy/4"])
+        // The better half of the first one is here now: it would be shown in the place of footage.
+        try log.deliver(1, to: store)
+        #expect(try await spans().prefix(3) == ["0-120 on-hub", "120-160 only-on-node proxy", "160-200 only-on-node"])
+        #expect(try await played().prefix(3) == ["gate/main/0", "gate/main/1", "gate/proxy/1"])
+    }
+
     @Test("Objects of thumbnails are found by the time that they reach into, of their camera only")
     func objects() async throws {
         let bench = try Bench()

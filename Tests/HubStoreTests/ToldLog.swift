@@ -55,6 +55,17 @@ struct ToldLog {
         try tell(.segment(record), in: "a", at: record.endBootMilliseconds, wall: record.startWall)
     }
 
+    /// What was recorded of the camera's own small stream in boot `a`, from and to a second.
+    mutating func tellSubStream(_ sequence: UInt64, _ seconds: Range<Int64>, wallStart: Int64) throws {
+        let bytes = Self.bytes(sequence, .proxy)
+        var record = try SegmentRecord.sample(sequence: sequence, bytes: Int64(bytes.count), sha256: .sha256(bytes))
+        record.stream = StreamID(camera: camera, kind: .proxy)
+        record.bootID = "a"
+        (record.startBootMilliseconds, record.endBootMilliseconds) = (seconds.lowerBound * 1_000, seconds.upperBound * 1_000)
+        record.startWall = Self.wall(wallStart + record.startBootMilliseconds, .ntp)
+        try tell(.segment(record), in: "a", at: record.endBootMilliseconds, wall: record.startWall)
+    }
+
     mutating func tellClock(_ boot: String, at milliseconds: Int64, _ wall: WallEstimate, _ reason: ClockRecord.Reason = .fix, in writer: String = "b") throws {
         try tell(.clock(ClockRecord(bootID: boot, bootMilliseconds: milliseconds, wall: wall, reason: reason)), in: writer)
     }

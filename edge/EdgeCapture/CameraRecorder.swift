@@ -19,6 +19,7 @@ package final class CameraRecorder: Sendable {
     private let started = Atomic<Bool>(false)
 
     /// - Parameters:
+    ///   - kind: `proxy` for the camera's own small stream, recorded beside the main one by a recorder of its own.
     ///   - segmentsRoot: `segments` in the node's data directory.
     ///   - url: gives the whole address each time that it connects, where a part of it may be missing for a while (a
     ///     password in a file); the configuration's own when it is nil. What it throws is the camera's gap, as a sentence.
@@ -26,12 +27,13 @@ package final class CameraRecorder: Sendable {
     ///   - power: where it is told what energy allows; nil where that is no question.
     ///   - randomness: spreads reconnects, so that cameras do not come back in step.
     package convenience init(
-        configuration: CameraConfiguration, url: (@Sendable () throws -> String)? = nil, segmentsRoot: FilePath, storage: any StorageIO,
+        configuration: CameraConfiguration, kind: StreamKind = .main, url: (@Sendable () throws -> String)? = nil, segmentsRoot: FilePath, storage: any StorageIO,
         sink: any RecordingSink, clocks: any Clocks, triggers: TriggerBox? = nil, power: PowerGate? = nil, randomness: any RandomNumberGenerator & Sendable, logger: Logger
     ) {
-        let stream = StreamID(camera: configuration.id, kind: .main)
+        let stream = StreamID(camera: configuration.id, kind: kind)
         var logger = logger
         logger[metadataKey: "camera"] = "\(configuration.id)"
+        if kind != .main { logger[metadataKey: "stream"] = "\(kind.rawValue)" }
         var context = RecorderContext(
             configuration: configuration, stream: stream,
             directory: segmentsRoot.appending(stream.camera.description).appending(stream.kind.rawValue), storage: storage, sink: sink,
@@ -57,7 +59,7 @@ package final class CameraRecorder: Sendable {
         guard !started.exchange(true, ordering: .sequentiallyConsistent) else { return false }
         let (context, stopSignal, finished) = (context, stopSignal, finished)
         let randomness = randomness.withLock { $0 }
-        let running = DedicatedThread.start(name: "cam-\(context.configuration.id)") {
+        let running = DedicatedThread.start(name: "\(context.stream.kind == .main ? "cam" : "sub")-\(context.configuration.id)") {
             RecordingSupervisor(context, stop: stopSignal, randomness: randomness).run()
             finished.set()
         }

@@ -56,20 +56,25 @@ struct SparseTimes {
 /// What its box says of a camera now, on the camera's thread.
 final class PowerWatch {
     private let gate: PowerGate?
+    private let isSubStream: Bool
     private var randomness: any RandomNumberGenerator & Sendable
     private var order = PowerGate.Order(power: .full, reason: "")
     private var sparse: SparseTimes?
     /// Why the camera may not be connected now; nil while it may.
     private(set) var closedDetail: String?
 
-    /// - Parameter randomness: the system's, so that nobody can foretell when a sparse camera is recorded.
-    init(_ gate: PowerGate?, randomness: any RandomNumberGenerator & Sendable) {
+    /// - Parameters:
+    ///   - isSubStream: what is recorded is small. It stays whole where the main stream is reduced to its key frames, and rests
+    ///     where that is recorded now and then: the camera must not be woken twice.
+    ///   - randomness: the system's, so that nobody can foretell when a sparse camera is recorded.
+    init(_ gate: PowerGate?, isSubStream: Bool = false, randomness: any RandomNumberGenerator & Sendable) {
         self.gate = gate
+        self.isSubStream = isSubStream
         self.randomness = randomness
     }
 
     /// Only key frames are to be recorded.
-    var isKeyFramesOnly: Bool { order.power == .keyFrames }
+    var isKeyFramesOnly: Bool { order.power == .keyFrames && !isSubStream }
 
     /// To be called with every packet, and twice a second while none comes.
     func look(_ nowMilliseconds: Int64) {
@@ -80,6 +85,7 @@ final class PowerWatch {
         switch order.power {
         case .off: closedDetail = "the camera is off to save energy\(suffix)"
         case .keyFrames, .full: closedDetail = nil
+        case .sparse where isSubStream: closedDetail = "to save energy only the main stream is recorded, now and then\(suffix)"
         case .sparse(let record, let every):
             var generator = AnyGenerator(randomness)
             var times = sparse ?? SparseTimes(recordMilliseconds: record, everyMilliseconds: every, from: nowMilliseconds, using: &generator)

@@ -25,7 +25,7 @@ final class RecordingSupervisor {
         health = HealthReporter(context, now: now)
         events = EventWatch(context, now: now)
         backoff = Backoff(randomness)
-        power = PowerWatch(context.power, randomness: randomness)
+        power = PowerWatch(context.power, isSubStream: context.stream.kind != .main, randomness: randomness)
         power.look(now.bootMilliseconds)
     }
 

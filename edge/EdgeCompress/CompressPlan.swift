@@ -53,17 +53,23 @@ package struct CompressPlan: Sendable, Hashable {
     package var thumbnails: Thumbnails?
     package var proxy: Proxy?
     package var transcoding: Transcoding?
+    /// Cameras whose own small stream is recorded in the proxy's place: none is made of their footage.
+    package var withOwnProxy: Set<CameraID>
     package var threads: Int
     package var configVersion: String
 
-    package init(cameras: [CameraID], thumbnails: Thumbnails?, proxy: Proxy?, transcoding: Transcoding? = nil, threads: Int = 1, configVersion: String) {
+    package init(cameras: [CameraID], thumbnails: Thumbnails?, proxy: Proxy?, transcoding: Transcoding? = nil, withOwnProxy: Set<CameraID> = [], threads: Int = 1, configVersion: String) {
         self.cameras = cameras
         self.thumbnails = thumbnails
         self.proxy = proxy
         self.transcoding = transcoding
+        self.withOwnProxy = withOwnProxy
         self.threads = threads
         self.configVersion = configVersion
     }
+
+    /// Those of whose footage proxies are made.
+    var proxiedCameras: [CameraID] { cameras.filter { !withOwnProxy.contains($0) } }
 
     /// Of the worker. Some encoders never work without threads of their own, however many are asked for.
     package var workerThreads: Int {

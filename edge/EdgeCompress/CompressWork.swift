@@ -98,7 +98,7 @@ final class CompressWork {
         // Thumbnails first, everywhere: they are what a thin link carries.
         if hasWorked { return true }
         let hasProxies = plan.proxy != nil || plan.transcoding != nil
-        for camera in plan.cameras where hasProxies && !isStopping() && around.mayTranscode() { hasWorked = try proxy(camera) || hasWorked }
+        for camera in plan.proxiedCameras where hasProxies && !isStopping() && around.mayTranscode() { hasWorked = try proxy(camera) || hasWorked }
         return hasWorked
     }
 
@@ -130,8 +130,10 @@ final class CompressWork {
 
     /// Where the log says that work stands: after the newest source of the newest object.
     private func firstToDo(_ main: StreamID, after made: StreamID) throws -> UInt64 {
-        if let last = try around.store.newest(made)?.made?.sources.last { return last + 1 }
-        return 0
+        guard let newest = try around.store.newest(made) else { return 0 }
+        if let last = newest.made?.sources.last { return last + 1 }
+        // Until now the camera's own small stream was recorded there: what has that needs nothing.
+        return try around.store.newest(main)?.sequence ?? 0
     }
 
     /// Nil when the segment is given up.
@@ -250,7 +252,7 @@ final class CompressWork {
 
     /// At the start, so that the log says what this machine can do before the first proxy is due.
     private func tryEncoders() {
-        guard around.mayDecode() else { return }
+        guard around.mayDecode(), !plan.proxiedCameras.isEmpty else { return }
         for wanted in [plan.proxy?.encoders, plan.transcoding?.encoders].compactMap({ $0 }) where !isStopping() {
             do { _ = try encoder(of: wanted) } catch WorkerFailure.stopped { return } catch { said("\(error)") }
         }

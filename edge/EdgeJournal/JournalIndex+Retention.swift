@@ -57,11 +57,18 @@ extension JournalIndex {
         AND e.boot = s.boot AND e.start_boot < s.end_boot AND e.end_boot >= s.start_boot)
         """
 
-    /// Whether a smaller copy of the segment `s` is on this disk: it begins when `s` does, by whatever clock.
+    /// Whether a smaller copy of the segment `s` is on this disk: one was made of it, and begins when `s` does, by whatever clock; or
+    /// the camera's own small stream was recorded meanwhile, but for a second, since it has segments of its own.
     private static let hasSmallCopy = """
-        EXISTS (SELECT 1 FROM entries p WHERE p.kind = 'segment' AND p.removal IS NULL AND p.start_wall = s.start_wall AND p.boot = s.boot
+        (EXISTS (SELECT 1 FROM entries p WHERE p.kind = 'segment' AND p.removal IS NULL AND p.start_wall = s.start_wall AND p.boot = s.boot
         AND p.stream = substr(s.stream, 1, instr(s.stream, '/')) || 'proxy')
+        OR s.end_boot - s.start_boot - 1000 <= (SELECT coalesce(sum(min(p.end_boot, s.end_boot) - max(p.start_boot, s.start_boot)), 0)
+        FROM entries p WHERE p.kind = 'segment' AND p.removal IS NULL AND p.boot = s.boot AND p.start_boot < s.end_boot AND p.end_boot > s.start_boot
+        AND p.start_wall BETWEEN s.start_wall - \(smallSegmentMillisecondsMax) AND s.end_wall
+        AND p.stream = substr(s.stream, 1, instr(s.stream, '/')) || 'proxy'))
         """
+    /// A proxy's segment is no longer; with it the index of times finds those that reach into a time.
+    private static let smallSegmentMillisecondsMax = 1_500_000
 
     /// Goes through them until the body answers false.
     func forEachCandidate(_ rank: EvictionRank, _ body: (Candidate) -> Bool) throws {

@@ -21,7 +21,7 @@ extension EdgeConfiguration {
         /// Of libx264's CRF: beyond it nothing is seen, or nothing is left to see.
         static let qualityRange = 15...40
 
-        static func read(_ section: StrictMapping, cameras known: [CameraID]) -> Compress? {
+        static func read(_ section: StrictMapping, cameras known: [Camera]) -> Compress? {
             let thumbnails = section.section("thumbnails") { section -> CompressPlan.Thumbnails? in
                 let isEnabled = section.optional("enabled", .boolean) ?? true
                 let every = section.optional("every_seconds", .integer(everySecondsRange, unit: "seconds")) ?? 30
@@ -38,7 +38,13 @@ extension EdgeConfiguration {
                 let quality = section.optional("quality", .integer(qualityRange)) ?? 23
                 let above = section.optional("above_kilobits_per_second", .integer(500...1_000_000, unit: "kbit/s"))
                 let cameras = section.list("cameras", 0...256) { item -> CameraID? in item.value(.cameraID) }
-                for camera in cameras where !known.contains(camera) { section.refuse("cameras", "no camera has the id \(camera)") }
+                for camera in cameras {
+                    switch known.first(where: { $0.id == camera }) {
+                    case nil: section.refuse("cameras", "no camera has the id \(camera)")
+                    case let found? where found.subStream != nil: section.refuse("cameras", "camera \(camera) records its sub_stream in the proxy's place; leave one of the two out")
+                    default: break
+                    }
+                }
                 return (
                     isEnabled,
                     CompressPlan.Transcoding(encoders: encoders(section), quality: quality, aboveBitsPerSecond: above.map { $0 * 1_000 }, cameras: Set(cameras))
@@ -84,6 +90,7 @@ extension EdgeConfiguration {
     func compressPlan() -> CompressPlan? {
         guard compress.thumbnails != nil || compress.proxy != nil || compress.transcoding != nil else { return nil }
         return CompressPlan(
-            cameras: cameras.map(\.id), thumbnails: compress.thumbnails, proxy: compress.proxy, transcoding: compress.transcoding, threads: compress.threads, configVersion: version)
+            cameras: cameras.map(\.id), thumbnails: compress.thumbnails, proxy: compress.proxy, transcoding: compress.transcoding,
+            withOwnProxy: Set(cameras.filter { $0.subStream != nil }.map(\.id)), threads: compress.threads, configVersion: version)
     }
 }

@@ -33,6 +33,8 @@ struct EdgeConfiguration: Sendable, Hashable {
         enum Transport: String, Sendable, CaseIterable { case tcp, udp }
         var id: CameraID
         var source: CameraSource
+        /// The camera's own small stream, recorded as its proxy; nil when it has none.
+        var subStream: CameraSource?
         /// For RTSP: how the packets come. TCP loses none on a busy network.
         var transport: Transport
         /// Why sound is recorded; nil when it is not, which is the default.
@@ -44,6 +46,11 @@ struct EdgeConfiguration: Sendable, Hashable {
         /// - Throws: `ServiceSupportError` when the password file cannot be read or is empty.
         func connectionURL() throws -> String {
             try source.connectionURL { path in try SmallFile.text(path, limitBytes: 4096) }
+        }
+
+        /// The same of the small stream; of the main one where there is none.
+        func subStreamConnectionURL() throws -> String {
+            try (subStream ?? source).connectionURL { path in try SmallFile.text(path, limitBytes: 4096) }
         }
     }
 

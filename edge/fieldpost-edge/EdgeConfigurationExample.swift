@@ -109,6 +109,9 @@ extension EdgeConfiguration {
               # username: "viewer"
               # File whose first line is the password (SRT: passphrase), unless the address has one. Optional; an absolute path.
               # password_file: "/etc/fieldpost/camera.password"
+              # Address of the camera's own small stream, recorded as its proxy: nothing is decoded or encoded for it. User name and password
+              # are the camera's, unless the address has its own. Default: none.
+              # sub_stream: "rtsp://10.0.0.5/stream2"
               # How RTSP packets come. Default tcp; tcp or udp.
               # transport: tcp
               # Sound. Default off; to record it, give the reason: audio: {reason: "intercom, staff informed"}

@@ -31,7 +31,7 @@ extension EdgeConfiguration {
                 return camera
             }
         }
-        let compress = root.section("compress") { Compress.read($0, cameras: cameras.map(\.id)) }
+        let compress = root.section("compress") { Compress.read($0, cameras: cameras) }
         let power = root.node("power").map { $0.mapping { Power.read($0, cameras: cameras.map(\.id)) } }
         guard let dataDirectory, let storage, let listener, let hub, let sync, let compress, let log, let metrics else { return nil }
         return EdgeConfiguration(
@@ -61,6 +61,7 @@ extension EdgeConfiguration.Camera {
     static func read(_ section: StrictMapping, segmentSeconds: Int, listens: Bool) -> Self? {
         let id = section.required("id", .cameraID)
         var source = section.required("url", .explained(CameraSource.expectation) { text throws(ServiceSupportError) in try CameraSource(text) })
+        var subStream = section.optional("sub_stream", .explained(CameraSource.expectation) { text throws(ServiceSupportError) in try CameraSource(text) })
         let transport = section.optional("transport", .choice) ?? Transport.tcp
         let ownSegmentSeconds = section.optional("segment_seconds", .integer(EdgeConfiguration.segmentSecondsRange, unit: "seconds"))
         let audioReason = readAudio(section)
@@ -79,11 +80,13 @@ extension EdgeConfiguration.Camera {
                 section.refuse("password_file", "a password needs a user name; add username")
             }
             source = found.signedIn(as: userName, passwordFile: passwordFile)
+            subStream = subStream?.signedIn(like: userName ?? found.userName, passwordFile: passwordFile)
         }
         guard let id, let source, let events else { return nil }
-        let camera = Self(id: id, source: source, transport: transport, audioReason: audioReason, segmentSeconds: ownSegmentSeconds ?? segmentSeconds, events: events)
+        let camera = Self(id: id, source: source, subStream: subStream, transport: transport, audioReason: audioReason, segmentSeconds: ownSegmentSeconds ?? segmentSeconds, events: events)
         // What capture itself would refuse, such as an option that the test picture does not have.
         for problem in camera.capture(configVersion: "").problems { section.refuse("url", problem.replacing("camera \(id): ", with: "")) }
+        for problem in camera.subStreamCapture(configVersion: "")?.problems ?? [] { section.refuse("sub_stream", problem.replacing("camera \(id): ", with: "")) }
         return camera
     }
 

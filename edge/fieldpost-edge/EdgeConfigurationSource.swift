@@ -105,6 +105,12 @@ struct CameraSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStr
         return copy
     }
 
+    /// A further stream of the same camera: what its own address says of user and password goes before the camera's.
+    func signedIn(like name: String?, passwordFile: String?) -> CameraSource {
+        guard scheme.takesPassword, !hasPassword, userName == nil else { return self }
+        return signedIn(as: scheme.takesUser ? name : nil, passwordFile: passwordFile)
+    }
+
     /// The address with user name and password, for the library that connects; never for a log.
     /// - Parameter readFile: returns the text of the password file; its first line counts.
     /// - Throws: what `readFile` throws, or a sentence when the file holds no password.

@@ -105,6 +105,7 @@ struct StatusService: Service {
     let triggers: EventTriggers?
     var energy: NodeEnergy?
     var compress: CompressEngine?
+    var subStreams: [SubStreamSink] = []
     let clocks: any Clocks
     let registry: PrometheusRegistry
     let intervalSeconds: Int
@@ -157,6 +158,6 @@ struct StatusService: Service {
         if let triggers { Gauge(label: "fieldpost_edge_events_dropped").record(Int64(clamping: triggers.dropped)) }
         file.write(
             RunningStatus(
-                clocks, problem: status.diskProblem, cameras: status.cameras, sync: sync?.progress, report: try? reporter?.report(), eventsDropped: triggers?.dropped, power: energy?.report, encoders: compress?.figures.encoders, metrics: registry.text()))
+                clocks, problem: status.diskProblem, cameras: status.cameras, sync: sync?.progress, report: try? reporter?.report(), eventsDropped: triggers?.dropped, power: energy?.report, encoders: compress?.figures.encoders, subStreams: subStreams.compactMap(\.health), metrics: registry.text()))
     }
 }

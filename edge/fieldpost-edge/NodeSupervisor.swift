@@ -104,6 +104,7 @@ struct NodeAttempt {
                     configuration: camera.capture(configVersion: configuration.version), url: { try camera.connectionURL() }, segmentsRoot: folder.segments, storage: folder.storage,
                     sink: journal, clocks: clocks, triggers: triggers?[camera.id], power: energy?.cameras[camera.id], randomness: SystemRandomNumberGenerator(), logger: Logger(label: "capture"))
             }
+            let subStreams = configuration.subStreamRecorders(folder: folder, journal: journal, clocks: clocks, energy: energy)
             self.recorders = recorders.count
             let endpoint = configuration.hub.isEnabled ? try folder.hub() : nil
             let reporter = endpoint.map { _ in
@@ -120,7 +121,7 @@ struct NodeAttempt {
             services.append(
                 StatusService(
                     file: StatusFile(folder), failure: { journal.failure }, figures: { try journal.status() }, sync: sync, reporter: reporter,
-                    triggers: triggers, energy: energy, compress: compress?.engine, clocks: clocks, registry: node.registry, intervalSeconds: configuration.metrics.intervalSeconds, logger: Logger(label: "status")))
+                    triggers: triggers, energy: energy, compress: compress?.engine, subStreams: subStreams.map(\.sink), clocks: clocks, registry: node.registry, intervalSeconds: configuration.metrics.intervalSeconds, logger: Logger(label: "status")))
             services.append(ClockService(journal: journal, clocks: clocks, boots: boots, logger: Logger(label: "clock")))
             if let sync { services.append(SyncRunner(sync: sync, links: LinkChanges())) }
             if let desk = try ReceiptDesk(folder) { services.append(ReceiptService(desk: desk, journal: journal, logger: Logger(label: "receipt"))) }
@@ -130,7 +131,7 @@ struct NodeAttempt {
                     PowerService(power, energy: energy, folder: folder, journal: journal, hasHub: sync != nil, mayHalt: mayHalt, clocks: clocks, logger: Logger(label: "power")))
             }
             if let compress { services.append(compress) }
-            services.append(CaptureService(recorders: recorders))
+            services.append(CaptureService(recorders: recorders + subStreams.map(\.recorder)))
             // What ends one part ends all of them in order: a disk that fails, or a machine that halts.
             group = ServiceGroup(
                 configuration: ServiceGroupConfiguration(

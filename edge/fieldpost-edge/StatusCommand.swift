@@ -127,6 +127,9 @@ struct StatusCommand: AsyncParsableCommand {
         for camera in running.cameras {
             table.add([camera.camera.description, camera.state.rawValue, "\(camera.packets)", "\(camera.drops)", camera.lastError ?? ""])
         }
+        for camera in running.subStreams ?? [] {
+            table.add(["\(camera.camera) (sub-stream)", camera.state.rawValue, "\(camera.packets)", "\(camera.drops)", camera.lastError ?? ""])
+        }
         var text = table.isEmpty ? "" : table.text()
         if let dropped = running.eventsDropped, dropped > 0 { text += "\(dropped) events came faster than they could be taken, and were dropped\n" }
         if let sync = running.sync {

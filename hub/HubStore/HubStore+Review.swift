@@ -57,16 +57,17 @@ extension HubStore {
         return try await catalogue.read { db in
             var segments = try Self.segments(db, node, camera, from, end)
             Self.mark(&segments, requests: try Self.openRequests(db, node, camera: camera), arriving: arriving)
-            let proxies = try Self.standIn(for: &segments, db, node, camera, from, end)
+            let (proxies, subStream) = try Self.standIn(for: &segments, db, node, camera, from, end)
             let gaps = try Self.gaps(db, node, camera, from, end)
             if segments.isEmpty, gaps.isEmpty {
                 let row = try Row.fetchOne(db, sql: "SELECT * FROM nodes WHERE id = ?", arguments: [node.description])
                 guard let summary = try row.flatMap({ try Self.summary($0, db) }), summary.cameras.contains(where: { $0.camera == camera }) else { return nil }
             }
-            let spans = Timeline.tile(segments.map(\.span) + gaps, from: from, to: end)
+            let tiled = Timeline.tile(segments.map(\.span) + gaps, from: from, to: end)
+            let (spans, shown) = Self.standIn(subStream, for: tiled)
             return CameraTimeline(
                 asOfUnixMilliseconds: now, node: node, camera: camera, startUnixMilliseconds: from, endUnixMilliseconds: end,
-                spans: spans, segments: segments.filter(\.isHeld).map(\.segment) + Self.shown(proxies, in: spans),
+                spans: spans, segments: segments.filter(\.isHeld).map(\.segment) + Self.shown(proxies, in: tiled) + shown,
                 events: try Self.events(db, node, camera, from, end), imports: try Self.imports(db, node, camera, from, end),
                 powers: try Self.powers(db, node, from, end, newestFirst: false, limit: CameraTimeline.listMax))
         }

@@ -52,18 +52,20 @@ struct PlayIndex: Encodable, Equatable {
 
         // Within a run media time is exact and wall time is an estimate, so the whole run takes the offset of its
         // first segment: neighbours then meet without a seam.
-        // A proxy has the media times of what it was made of, and so belongs to the same run.
-        var runOffset: (run: UInt64, boot: String, offset: Double)?
+        // A proxy has the media times of what it was made of, and so belongs to the same run; a camera's own small stream has runs
+        // of its own.
+        var runOffsets: [Bool: (run: UInt64, boot: String, offset: Double)] = [:]
         var standIns = timeline.spans.filter { $0.standIn == .proxy }[...]
         for segment in timeline.segments {
             let record = segment.record
             let mediaStart = Double(record.mediaStartTicks90k) / Double(MediaTime.ticksPerSecond)
             let offset: Double
-            if let known = runOffset, known.run == record.run, known.boot == record.bootID {
+            let isSubStream = record.stream.kind == .proxy && record.made == nil
+            if let known = runOffsets[isSubStream], known.run == record.run, known.boot == record.bootID {
                 offset = known.offset
             } else {
                 offset = seconds(segment.startUnixMilliseconds) - mediaStart
-                runOffset = (record.run, record.bootID, offset)
+                runOffsets[isSubStream] = (record.run, record.bootID, offset)
             }
             let codec = codecs.firstIndex(of: record.codecs) ?? codecs.count
             if codec == codecs.count { codecs.append(record.codecs) }

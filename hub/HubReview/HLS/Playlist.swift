@@ -46,7 +46,7 @@ struct Playlist {
                 if !follows || previous?.initSHA256 != record.initSHA256 {
                     lines.append("#EXT-X-MAP:URI=\"\(address(record))\",BYTERANGE=\"\(record.initBytes)@0\"")
                     // Comments (RFC 8216, section 4.1), for people who read the list.
-                    if record.stream.kind != .main { lines.append("# \(StateWords.standIn(.proxy)): not what the camera sent") }
+                    if record.stream.kind != .main { lines.append("# \(StateWords.standIn(.proxy)): not \(record.made == nil ? "the camera's main stream" : "what the camera sent")") }
                     if segment.isTimeCorrected { lines.append("# clock corrected by the node later; recorded as \(WallText.iso(record.startUnixMilliseconds))") }
                     lines.append("#EXT-X-PROGRAM-DATE-TIME:\(WallText.iso(segment.startUnixMilliseconds))")
                 }

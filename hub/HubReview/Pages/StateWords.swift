@@ -83,6 +83,7 @@ enum StateWords {
         case .lost: "is lost"
         case .requested: "is on the node, and asked for"
         case .transferring: "is on its way"
+        case .notRecorded: "was not recorded"
         default: "is on the node"
         }
         return "\(standIn(span?.standIn ?? .proxy)): the full \(span?.standIn == .thumbnails ? "footage" : "one") \(place)"
