@@ -35,7 +35,10 @@ import TestSupport
         (defaults.site, defaults.panel, defaults.capacityWattHours, defaults.cutoffVolts, defaults.noChargeBelowCelsius) = (power.policy.site, power.policy.panel, 512, 12, 0)
         #expect(power.policy == defaults)
         #expect(power.priorityCameras.map(\.description) == ["gate"] && power.haltCommand == ["/usr/bin/systemctl", "poweroff"] && power.noticeSeconds == 8)
-        #expect(power.hooks.keys.map(\.rawValue).sorted() == ["rail_off", "rail_on"] && power.wakeAlarm == "/sys/class/rtc/rtc0/wakealarm" && power.clock.isReal)
+        #expect(power.hooks.filter { $0.key.camera == nil }.keys.map(\.hook.rawValue).sorted() == ["rail_off", "rail_on"] && power.wakeAlarm == "/sys/class/rtc/rtc0/wakealarm" && power.clock.isReal)
+        #expect(power.linkHours == [.reduced: WeeklySchedule(windows: [.init(days: 127, startMinute: 600, endMinute: 900)], utcOffsetMinutes: 300)])
+        #expect(power.hookCameras.map(\.description) == ["gate"])
+        #expect(power.hooks[PowerHookCall(hook: .infraredOff, camera: power.hookCameras[0])] == ["/usr/local/bin/gate-light", "off"])
         #expect(try decode("").power == nil)
     }
 
@@ -54,39 +57,15 @@ import TestSupport
         ("power: {sources: [{kind: raspberry-pi}], priority_cameras: [door]}", "no camera is called door"),
         ("power: {sources: [{kind: raspberry-pi}], halt_command: [poweroff]}", "the program must be an absolute path, such as /usr/bin/systemctl; no shell is asked"),
         ("power: {sources: [{kind: raspberry-pi}], hooks: {light_on: [/bin/true]}}", "unknown key; accepted here: ir_off, ir_on, ptz_off, ptz_on, radio_off, radio_on, rail_off, rail_on"),
+        ("power:\n  sources: [{kind: raspberry-pi}]\n  link_hours: {reduced: [noon]}", "power.link_hours.reduced[0] (line 5, column 26): expected days and hours, such as"),
+        ("power:\n  sources: [{kind: raspberry-pi}]\n  link_hours: {sparse: []}", "power.link_hours.sparse (line 5, column 24): 0 items; expected a list of 1 to 32 items"),
+        ("power:\n  sources: [{kind: raspberry-pi}]\n  camera_hooks:\n    door: {ir_on: [/bin/true]}", "power.camera_hooks.door (line 6, column 5): unknown key; accepted here: gate, yard"),
+        ("power:\n  sources: [{kind: raspberry-pi}]\n  camera_hooks:\n    gate:\n      radio_on: [/bin/true]", "power.camera_hooks.gate.radio_on (line 7, column 7): unknown key; accepted here: ir_off, ir_on, ptz_off, ptz_on, rail_off, rail_on"),
+        ("power:\n  sources: [{kind: raspberry-pi}]\n  camera_hooks:\n    yard: {ptz_off: [true]}", "power.camera_hooks.yard.ptz_off (line 6, column 21): the program must be an absolute path"),
+        ("power:\n  sources: [{kind: raspberry-pi}]\n  camera_hooks: [gate]", "power.camera_hooks (line 5, column 17): expected a section of keys, found a list"),
+        ("power:\n  sources: [{kind: raspberry-pi}]\n  camera_hooks: {gate: {ir_on: []}}", "power.camera_hooks.gate.ir_on (line 5, column 32): 0 items; expected a list of 1 to 32 items"),
     ]) func `mistakes are named with their place`(yaml: String, sentence: String) {
         #expect(problems(yaml + "\n").contains { $0.contains(sentence) }, "\(problems(yaml + "\n"))")
-    }
-
-    // MARK: commands
-
-    @Test func `a command gets its arguments as they are, and neither a shell nor the node's signals`() throws {
-        let directory = try TemporaryDirectory("hooks")
-        let file = directory.path("out")
-        try PowerCommand.run(["/bin/sh", "-c", "printf '%s|' \"$@\" > \(file)", "_", "a b", "$(c)", "*"])
-        #expect(try String(contentsOfFile: file, encoding: .utf8) == "a b|$(c)|*|")
-        #expect(throws: CommandError.self) { try PowerCommand.run([directory.path("nothing")]) }
-        func sentence(_ words: [String], limit: Int64 = 10_000) -> String {
-            do { try PowerCommand.run(words, limitMilliseconds: limit) } catch { return "\(error)" }
-            return ""
-        }
-        #expect(sentence(["/bin/false"]) == "/bin/false ended with 1")
-        let began = ContinuousClock.now
-        #expect(sentence(["/bin/sleep", "60"], limit: 1_000) == "/bin/sleep did not end within 1 s and was killed")
-        #expect(ContinuousClock.now - began < .seconds(3))
-    }
-
-    @Test func `hooks run one after the other, what gives current first, and only at a change`() async throws {
-        let directory = try TemporaryDirectory("hooks")
-        let file = directory.path("out")
-        let commands = PowerHook.allCases.reduce(into: [PowerHook: [String]]()) { $0[$1] = ["/bin/sh", "-c", "echo \($1.rawValue) >> \(file)"] }
-        let runner = PowerHookRunner(commands: commands, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-        let (wishes, wish) = AsyncStream.makeStream(of: PowerSwitches.self, bufferingPolicy: .bufferingOldest(10))
-        for state in [PowerState.full, .full, .reduced, .hibernate, .full] { wish.yield(PowerSwitches(.standard(state, reason: ""))) }
-        wish.finish()
-        await runner.run(wishes)
-        let run = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").map(String.init)
-        #expect(run == ["rail_on", "radio_on", "ir_on", "ptz_on", "ptz_off", "ir_off", "radio_off", "rail_off", "rail_on", "radio_on", "ir_on", "ptz_on"], "\(run)")
     }
 
     // MARK: what follows from a decision
@@ -132,6 +111,20 @@ import TestSupport
         #expect(links(.reduced) == LinkEnergy(classes: [.thumbnails, .pulled, .event], reason: "why", callSeconds: 900))
         #expect(links(.sparse) == LinkEnergy(classes: [.pulled], reason: "why", callSeconds: 3_600))
         #expect(links(.hibernate).isRadioOff && links(.halt).isRadioOff)
+    }
+
+    @Test func `outside of a state's hours its links carry status and log only, and say what footage waits for`() throws {
+        let schedule = WeeklySchedule(windows: [.init(days: 127, startMinute: 600, endMinute: 900)])
+        func links(_ state: PowerState, hour: Int64, source: ClockSource = .ntp) -> LinkEnergy {
+            NodeEnergy.links(
+                .standard(state, reason: "why"), hours: (schedule, WallEstimate(unixMilliseconds: 1_783_296_000_000 + hour * 3_600_000, source: source, uncertaintyMilliseconds: 10)))
+        }
+        #expect(links(.reduced, hour: 12) == NodeEnergy.links(.standard(.reduced, reason: "why")))
+        #expect(links(.reduced, hour: 16) == LinkEnergy(classes: [], reason: "why; footage waits for this state's hours", callSeconds: 900))
+        #expect(links(.surplus, hour: 16).classes.isEmpty && links(.surplus, hour: 16).reason != nil)
+        // A clock that was never set holds nothing back, and what is off stays off.
+        #expect(links(.reduced, hour: 16, source: .none) == NodeEnergy.links(.standard(.reduced, reason: "why")))
+        #expect(links(.hibernate, hour: 12).isRadioOff)
     }
 
     @Test func `a made-up clock runs faster from a time of its own, and its times are told by the real one`() {

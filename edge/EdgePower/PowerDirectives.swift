@@ -26,6 +26,14 @@ package enum LinkPower: Int, Hashable, Sendable, Comparable, CaseIterable {
     package static func < (a: LinkPower, b: LinkPower) -> Bool { a.rawValue < b.rawValue }
 }
 
+/// Whose infrared light or motors may draw current, from least to most.
+package enum CameraChoice: Int, Hashable, Sendable, Comparable, CaseIterable {
+    case none, priority, all
+    package static func < (a: CameraChoice, b: CameraChoice) -> Bool { a.rawValue < b.rawValue }
+
+    package func holds(isPriority: Bool) -> Bool { self == .all || self == .priority && isPriority }
+}
+
 /// What the power state asks of every other part of the node. One value, decided in one place.
 package struct PowerDirectives: Hashable, Sendable {
     package var state: PowerState
@@ -38,15 +46,15 @@ package struct PowerDirectives: Hashable, Sendable {
     package var bytesPerDayMax: Int64?
     package var mayTranscode: Bool
     package var heartbeatSeconds: Int
-    package var isInfraredOn: Bool
-    package var isPTZOn: Bool
+    package var infraredCameras: CameraChoice
+    package var ptzCameras: CameraChoice
     /// Set where the node is to stop cleanly, and when it means to be back.
     package var sleepUntilUnixMilliseconds: Int64?
     package var mustHalt: Bool
 
     package init(
         state: PowerState, reason: String, priorityCameras: CameraPower, otherCameras: CameraPower, link: LinkPower, bytesPerDayMax: Int64? = nil,
-        mayTranscode: Bool, heartbeatSeconds: Int, isInfraredOn: Bool, isPTZOn: Bool, sleepUntilUnixMilliseconds: Int64? = nil, mustHalt: Bool = false
+        mayTranscode: Bool, heartbeatSeconds: Int, infraredCameras: CameraChoice, ptzCameras: CameraChoice, sleepUntilUnixMilliseconds: Int64? = nil, mustHalt: Bool = false
     ) {
         self.state = state
         self.reason = reason
@@ -56,11 +64,16 @@ package struct PowerDirectives: Hashable, Sendable {
         self.bytesPerDayMax = bytesPerDayMax
         self.mayTranscode = mayTranscode
         self.heartbeatSeconds = heartbeatSeconds
-        self.isInfraredOn = isInfraredOn
-        self.isPTZOn = isPTZOn
+        self.infraredCameras = infraredCameras
+        self.ptzCameras = ptzCameras
         self.sleepUntilUnixMilliseconds = sleepUntilUnixMilliseconds
         self.mustHalt = mustHalt
     }
+
+    /// One light for all cameras burns while any of them may have light.
+    package var isInfraredOn: Bool { infraredCameras > .none }
+    /// One switch for the motors of all cameras turns them off as soon as one of them may not move.
+    package var isPTZOn: Bool { ptzCameras == .all }
 
     /// The table of `edge/README.md`: what each state allows. The configuration may change the sparse times.
     package static func standard(_ state: PowerState, reason: String, sparse: CameraPower = .sparse(recordSeconds: 60, everySeconds: 600)) -> PowerDirectives {
@@ -68,23 +81,23 @@ package struct PowerDirectives: Hashable, Sendable {
         case .surplus:
             PowerDirectives(
                 state: state, reason: reason, priorityCameras: .full, otherCameras: .full, link: .any, mayTranscode: true, heartbeatSeconds: 60,
-                isInfraredOn: true, isPTZOn: true)
+                infraredCameras: .all, ptzCameras: .all)
         case .full:
             PowerDirectives(
                 state: state, reason: reason, priorityCameras: .full, otherCameras: .full, link: .byPlan, mayTranscode: false, heartbeatSeconds: 300,
-                isInfraredOn: true, isPTZOn: true)
+                infraredCameras: .all, ptzCameras: .all)
         case .reduced, .blind:
             PowerDirectives(
                 state: state, reason: reason, priorityCameras: .full, otherCameras: .keyFrames, link: .eventsAndThumbnails, mayTranscode: false,
-                heartbeatSeconds: 900, isInfraredOn: true, isPTZOn: false)
+                heartbeatSeconds: 900, infraredCameras: .priority, ptzCameras: .priority)
         case .sparse:
             PowerDirectives(
                 state: state, reason: reason, priorityCameras: sparse, otherCameras: .off, link: .urgent, mayTranscode: false, heartbeatSeconds: 3_600,
-                isInfraredOn: false, isPTZOn: false)
+                infraredCameras: .none, ptzCameras: .none)
         case .hibernate, .halt:
             PowerDirectives(
                 state: state, reason: reason, priorityCameras: .off, otherCameras: .off, link: .radioOff, mayTranscode: false, heartbeatSeconds: 3_600,
-                isInfraredOn: false, isPTZOn: false, mustHalt: state == .halt)
+                infraredCameras: .none, ptzCameras: .none, mustHalt: state == .halt)
         }
     }
 }

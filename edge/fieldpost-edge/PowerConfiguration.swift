@@ -15,8 +15,12 @@ extension EdgeConfiguration {
         var policy: PowerSettings
         /// In a reduced state these are recorded whole, the others by key frames; in a sparse one these alone.
         var priorityCameras: Set<CameraID>
-        /// Programs and their arguments, without a shell.
-        var hooks: [PowerHook: [String]]
+        /// Programs and their arguments, without a shell: the node's, and those of each camera.
+        var hooks: [PowerHookCall: [String]]
+        /// Those with hooks of their own, in the order of their names.
+        var hookCameras: [CameraID] { Set(hooks.keys.compactMap(\.camera)).sorted { $0.description < $1.description } }
+        /// When a state sends footage; one without an entry does so at any time.
+        var linkHours: [PowerState: WeeklySchedule]
         /// Ends the machine's work; without one the node stays up, with everything off.
         var haltCommand: [String]?
         /// Where the kernel takes the time to wake at, such as /sys/class/rtc/rtc0/wakealarm.
@@ -25,18 +29,6 @@ extension EdgeConfiguration {
         var noticeSeconds: Int
         var clock: DemonstrationClock.Settings
     }
-}
-
-/// What a state switches, by programs that the configuration names.
-enum PowerHook: String, Sendable, CaseIterable {
-    case infraredOn = "ir_on"
-    case infraredOff = "ir_off"
-    case ptzOn = "ptz_on"
-    case ptzOff = "ptz_off"
-    case railOn = "rail_on"
-    case railOff = "rail_off"
-    case radioOn = "radio_on"
-    case radioOff = "radio_off"
 }
 
 extension EdgeConfiguration.Power {
@@ -67,15 +59,14 @@ extension EdgeConfiguration.Power {
             if !cameras.isEmpty, !cameras.contains(camera) { item.refuse("no camera is called \(camera)") }
             return camera
         }
-        let hooks = section.section("hooks") { part in
-            PowerHook.allCases.reduce(into: [PowerHook: [String]]()) { hooks, hook in hooks[hook] = readCommand(part, hook.rawValue) }
-        }
+        let hooks = readHooks(section, cameras)
+        let linkHours = section.section("link_hours", readLinkHours) ?? [:]
         let halt = readCommand(section, "halt_command")
         let wakeAlarm = section.optional("wake_alarm", .absolutePath)
         let notice = section.optional("notice_seconds", .integer(0...10, unit: "seconds")) ?? 8
         let speed = section.optional("speed", .number(1...100_000)) ?? 1
         let startsAt = section.optional("starts_at", .custom("a time, such as 2026-12-21T06:00:00Z") { TimeText.unixMilliseconds($0) })
-        guard let battery, let hooks else { return nil }
+        guard let battery else { return nil }
         if battery.capacityWattHours > 0 { policy.capacityWattHours = battery.capacityWattHours }
         if battery.chemistry != .none { policy.cutoffVolts = battery.cutoffVolts }
         if battery.chemistry == .lifepo4 || battery.chemistry == .liIon { policy.noChargeBelowCelsius = 0 }
@@ -85,7 +76,7 @@ extension EdgeConfiguration.Power {
         for problem in policy.problems { section.refuse("thresholds", problem) }
         return Self(
             sources: sources, battery: battery, policy: policy, priorityCameras: Set(section.has("priority_cameras") ? priority : Array(cameras.prefix(1))), hooks: hooks,
-            haltCommand: halt, wakeAlarm: wakeAlarm, noticeSeconds: notice, clock: .init(speed: speed, startsAtUnixMilliseconds: startsAt))
+            linkHours: linkHours, haltCommand: halt, wakeAlarm: wakeAlarm, noticeSeconds: notice, clock: .init(speed: speed, startsAtUnixMilliseconds: startsAt))
     }
 
     // MARK: sources
@@ -198,6 +189,33 @@ extension EdgeConfiguration.Power {
         loads.areLearned = section.optional("learned", .boolean) ?? loads.areLearned
     }
 
+    private static func readLinkHours(_ section: StrictMapping) -> [PowerState: WeeklySchedule] {
+        let offset = section.optional("utc_offset", .custom("a distance from UTC, such as \"+01:00\", \"-03:30\" or Z") { WeeklySchedule.utcOffsetMinutes($0) }) ?? 0
+        return PowerState.allCases.reduce(into: [:]) { hours, state in
+            guard section.has(state.rawValue) else { return }
+            let windows = section.list(state.rawValue, 1...WeeklySchedule.windowsMax) { $0.value(.custom(WeeklySchedule.expectation) { WeeklySchedule.Window($0) }) }
+            hours[state] = WeeklySchedule(windows: windows, utcOffsetMinutes: offset)
+        }
+    }
+
+    /// `hooks` of the node, and `camera_hooks` with a section for each camera that has its own.
+    private static func readHooks(_ section: StrictMapping, _ cameras: [CameraID]) -> [PowerHookCall: [String]] {
+        var commands: [PowerHookCall: [String]] = [:]
+        func read(_ part: StrictMapping, _ hooks: [PowerHook], _ camera: CameraID?) {
+            for hook in hooks { commands[PowerHookCall(hook: hook, camera: camera)] = readCommand(part, hook.rawValue) }
+        }
+        _ = section.section("hooks") { read($0, PowerHook.allCases, nil) }
+        // Where no camera could be read there are no names to compare with, and the file is refused anyway.
+        guard !cameras.isEmpty else {
+            _ = section.has("camera_hooks")
+            return commands
+        }
+        _ = section.section("camera_hooks") { part in
+            for camera in cameras where part.has(camera.description) { _ = part.section(camera.description) { read($0, PowerHook.ofCameras, camera) } }
+        }
+        return commands
+    }
+
     private static func readCommand(_ section: StrictMapping, _ key: String) -> [String]? {
         guard section.has(key) else { return nil }
         let words = section.list(key, 1...argumentsMax) { $0.value(.text(1...1_024, "a program or an argument")) }
@@ -230,10 +248,16 @@ extension EdgeConfiguration.Power {
         #   sparse: {record_seconds: 60, every_seconds: 600}
         #   # At most so much in a day over all links together, by state: surplus, full, reduced, sparse, hibernate, halt, blind. Default: no bound.
         #   link_mebibytes_per_day: {reduced: 200, sparse: 10}
+        #   # When a state sends footage (status and log always go), by the same names. Default: at any time; utc_offset Z.
+        #   link_hours: {reduced: ["daily 10:00-15:00"], utc_offset: "+05:00"}
         #   # Recorded whole in the reduced state (others: key frames only), and alone in the sparse one. Default: the first camera.
         #   priority_cameras: ["gate"]
         #   # Programs with their arguments, without a shell, 10 s each: ir_on, ir_off, ptz_on, ptz_off, rail_on, rail_off, radio_on, radio_off.
+        #   # In the reduced state light burns while any camera may have it, and no motor moves; below it both are off.
         #   hooks: {rail_on: ["/usr/bin/gpioset", "gpiochip0", "17=1"], rail_off: ["/usr/bin/gpioset", "gpiochip0", "17=0"]}
+        #   # The same for single cameras: ir_on, ir_off, ptz_on, ptz_off, rail_on, rail_off. In the reduced state those of priority_cameras
+        #   # keep light and motors; a camera's rail is off while the camera is.
+        #   camera_hooks: {gate: {ir_on: ["/usr/local/bin/gate-light", "on"], ir_off: ["/usr/local/bin/gate-light", "off"]}}
         #   # Ends the machine's work while there is no energy. Default: the node stays up with everything off.
         #   halt_command: ["/usr/bin/systemctl", "poweroff"]
         #   # The clock that wakes the machine. Default: none.

@@ -12,10 +12,15 @@ extension NodeHalt {
         guard let command = configuration.power?.haltCommand else { return }
         logger.notice("halting", metadata: ["reason": "\(reason)"])
         do {
-            try await blocking {
-                for path in [FilePath(configuration.dataDirectory), "/"] { try RealStorage().fileSystem(of: path)?.syncAll() }
-                try PowerCommand.run(command)
+            try await cancelWhenGracefulShutdown {
+                try await blockingUntilCancelled {
+                    for path in [FilePath(configuration.dataDirectory), "/"] { try RealStorage().fileSystem(of: path)?.syncAll() }
+                }
+                try await PowerCommand.runUntilCancelled(command, atStop: .leave)
             }
+        } catch where Task.isShuttingDownGracefully {
+            logger.notice("asked to stop while the machine was to be halted", metadata: ["error": "\(error)"])
+            return
         } catch {
             logger.error("the machine could not be halted; the node stays up with everything off", metadata: ["error": "\(error)"])
             return

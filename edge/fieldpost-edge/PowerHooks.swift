@@ -1,112 +1,190 @@
 import EdgePower
-import Glibc
 import Logging
-import SystemPackage
+import RecordingModel
+import Synchronization
 
-/// Runs a program with its arguments, without a shell.
-enum PowerCommand {
-    static let limitMilliseconds: Int64 = 10_000
+/// What a state switches, by programs that the configuration names.
+enum PowerHook: String, Sendable, CaseIterable {
+    case infraredOn = "ir_on"
+    case infraredOff = "ir_off"
+    case ptzOn = "ptz_on"
+    case ptzOff = "ptz_off"
+    case railOn = "rail_on"
+    case railOff = "rail_off"
+    case radioOn = "radio_on"
+    case radioOff = "radio_off"
 
-    /// Blocks. It gets no input, its output goes to the node's standard error, and its group is killed after the limit.
-    /// - Throws: `CommandError` with what went wrong.
-    static func run(_ words: [String], limitMilliseconds: Int64 = limitMilliseconds) throws {
-        guard let program = words.first else { return }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, 2, 1)
-        // Signals that this program ignores or holds back are none of the other's.
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var (all, none) = (sigset_t(), sigset_t())
-        sigfillset(&all)
-        sigemptyset(&none)
-        posix_spawnattr_setsigdefault(&attributes, &all)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP))
-        let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        defer { for argument in arguments { free(argument) } }
-        var process: pid_t = 0
-        let result = posix_spawn(&process, program, &actions, &attributes, arguments, environ)
-        guard result == 0 else { throw CommandError("\(program) cannot be started: \(Errno(rawValue: result))") }
-        try wait(for: process, program, limitMilliseconds)
-    }
-
-    /// In small steps: the kernel tells of the end of one child only by a descriptor that Swift cannot ask for.
-    private static func wait(for process: pid_t, _ program: String, _ limitMilliseconds: Int64) throws {
-        let end = ContinuousClock.now + .milliseconds(limitMilliseconds)
-        var status: Int32 = 0
-        while true {
-            let waited = waitpid(process, &status, WNOHANG)
-            if waited == process { break }
-            guard waited == 0 || errno == EINTR else { throw CommandError("\(program) cannot be waited for: \(Errno(rawValue: errno))") }
-            guard ContinuousClock.now < end else {
-                kill(-process, SIGKILL)
-                while waitpid(process, &status, 0) < 0, errno == EINTR {}
-                throw CommandError("\(program) did not end within \(limitMilliseconds / 1_000) s and was killed")
-            }
-            usleep(10_000)
-        }
-        if status & 0x7F != 0 { throw CommandError("\(program) was ended by signal \(status & 0x7F)") }
-        if status >> 8 & 0xFF != 0 { throw CommandError("\(program) ended with \(status >> 8 & 0xFF)") }
-    }
+    /// What one camera may have for itself.
+    static let ofCameras: [PowerHook] = [.infraredOn, .infraredOff, .ptzOn, .ptzOff, .railOn, .railOff]
+    /// Takes current away from what may be in use.
+    var isCut: Bool { self == .railOff || self == .radioOff }
 }
 
-/// What the state asks of the devices beside the cameras.
+/// A hook of the node as a whole, or of one camera.
+struct PowerHookCall: Hashable, Sendable {
+    var hook: PowerHook
+    /// Nil for the node's.
+    var camera: CameraID?
+
+    /// What it switches: two calls with the same device undo each other.
+    struct Device: Hashable, Sendable {
+        /// `ir` of `ir_on`.
+        var kind: Substring
+        var camera: CameraID?
+    }
+    var device: Device { Device(kind: hook.rawValue.prefix { $0 != "_" }, camera: camera) }
+}
+
+/// What the state asks of the devices beside the cameras, and of each camera's own.
 struct PowerSwitches: Hashable, Sendable {
+    struct Camera: Hashable, Sendable {
+        var id: CameraID
+        var isInfraredOn: Bool
+        var isPTZOn: Bool
+        var isRailOn: Bool
+    }
     var isInfraredOn: Bool
     var isPTZOn: Bool
     var isRailOn: Bool
     var isRadioOn: Bool
+    /// In the order in which they are switched.
+    var cameras: [Camera]
 
-    init(_ directives: PowerDirectives) {
+    /// - Parameters:
+    ///   - cameras: those with hooks of their own
+    ///   - priority: those that matter most
+    init(_ directives: PowerDirectives, cameras: [CameraID] = [], priority: Set<CameraID> = []) {
         isInfraredOn = directives.isInfraredOn
         isPTZOn = directives.isPTZOn
         isRailOn = max(directives.priorityCameras, directives.otherCameras) > .off
         isRadioOn = directives.link > .radioOff
+        self.cameras = cameras.map { id in
+            let isPriority = priority.contains(id)
+            return Camera(
+                id: id, isInfraredOn: directives.infraredCameras.holds(isPriority: isPriority), isPTZOn: directives.ptzCameras.holds(isPriority: isPriority),
+                isRailOn: (isPriority ? directives.priorityCameras : directives.otherCameras) > .off)
+        }
     }
 
     /// In the order in which they are run: what gives current first, what takes it last.
-    func hooks() -> [PowerHook] {
-        [
-            isRailOn ? .railOn : nil, isRadioOn ? .radioOn : nil, isInfraredOn ? .infraredOn : .infraredOff, isPTZOn ? .ptzOn : .ptzOff, isRadioOn ? nil : .radioOff,
-            isRailOn ? nil : .railOff,
-        ].compactMap(\.self)
+    func calls() -> [PowerHookCall] {
+        var calls: [PowerHookCall] = []
+        func add(_ hook: PowerHook, of camera: CameraID? = nil, if isWanted: Bool = true) { if isWanted { calls.append(PowerHookCall(hook: hook, camera: camera)) } }
+        add(.railOn, if: isRailOn)
+        for camera in cameras { add(.railOn, of: camera.id, if: camera.isRailOn) }
+        add(.radioOn, if: isRadioOn)
+        add(isInfraredOn ? .infraredOn : .infraredOff)
+        for camera in cameras { add(camera.isInfraredOn ? .infraredOn : .infraredOff, of: camera.id) }
+        add(isPTZOn ? .ptzOn : .ptzOff)
+        for camera in cameras { add(camera.isPTZOn ? .ptzOn : .ptzOff, of: camera.id) }
+        add(.radioOff, if: !isRadioOn)
+        for camera in cameras { add(.railOff, of: camera.id, if: !camera.isRailOn) }
+        add(.railOff, if: !isRailOn)
+        return calls
     }
 }
 
 /// Runs the hooks of the newest wish, one at a time. What failed is tried again with the next wish.
-struct PowerHookRunner: Sendable {
-    let commands: [PowerHook: [String]]
-    let logger: Logger
+final class PowerHookRunner: Sendable {
+    private struct State {
+        var wish: PowerSwitches?
+        /// How many wishes there were, and up to which one nothing is left to do.
+        var wishes = 0
+        var settled = 0
+        var next = 0
+        var waiting: [Int: AsyncStream<Void>.Continuation] = [:]
+    }
+    private let commands: [PowerHookCall: [String]]
+    private let logger: Logger
+    private let state = Mutex(State())
+    private let (news, newsContinuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     /// Cameras and contacts are let go before what feeds them.
     private static let letGoMilliseconds: Int64 = 1_500
 
-    /// Until cancelled.
-    /// - Parameter wishes: bounded to the newest
-    func run(_ wishes: AsyncStream<PowerSwitches>) async {
+    /// - Parameter commands: programs and their arguments
+    init(commands: [PowerHookCall: [String]], logger: Logger) {
+        (self.commands, self.logger) = (commands, logger)
+    }
+
+    /// From now on this is what is to be; what was wished for before and is not done yet is not done any more.
+    func set(_ wish: PowerSwitches) {
         guard !commands.isEmpty else { return }
-        var done: [String: PowerHook] = [:]
-        for await wish in wishes {
-            let due = wish.hooks().filter { commands[$0] != nil && done[Self.device(of: $0)] != $0 }
-            if due.contains(where: { $0 == .railOff || $0 == .radioOff }) { try? await Task.sleep(for: .milliseconds(Self.letGoMilliseconds)) }
-            for hook in due {
-                guard !Task.isCancelled, let words = commands[hook] else { return }
-                let began = ContinuousClock.now
-                do {
-                    try await blocking { try PowerCommand.run(words) }
-                    logger.notice("hook run", metadata: ["hook": "\(hook.rawValue)", "took": "\((ContinuousClock.now - began) / .milliseconds(1)) ms"])
-                    done[Self.device(of: hook)] = hook
-                } catch {
-                    logger.error("a hook failed; it is tried again", metadata: ["hook": "\(hook.rawValue)", "error": "\(error)"])
-                }
+        state.withLock { ($0.wish, $0.wishes) = (wish, $0.wishes + 1) }
+        newsContinuation.yield()
+    }
+
+    /// Waits until everything that the last `set` asked for has been run, well or not.
+    /// - Returns: false when it had not within that time.
+    @discardableResult
+    func isSettled(withinMilliseconds milliseconds: Int64) async -> Bool {
+        let (changes, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let (id, wanted) = state.withLock { state in
+            state.next += 1
+            state.waiting[state.next] = continuation
+            return (state.next, state.wishes)
+        }
+        defer { state.withLock { $0.waiting[id] = nil } }
+        let isDone: @Sendable () -> Bool = { [self] in state.withLock { $0.settled >= wanted } }
+        if isDone() { return true }
+        return await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for await _ in changes where isDone() { return true }
+                return false
             }
+            group.addTask {
+                try? await Task.sleep(for: .milliseconds(milliseconds))
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
         }
     }
 
-    /// `ir` of `ir_on`.
-    private static func device(of hook: PowerHook) -> String { String(hook.rawValue.prefix { $0 != "_" }) }
+    /// Until cancelled; a program that still runs then has two seconds more.
+    func run() async {
+        var done: [PowerHookCall.Device: PowerHook] = [:]
+        for await _ in news { await follow(&done) }
+    }
+
+    private func follow(_ done: inout [PowerHookCall.Device: PowerHook]) async {
+        // What failed is not tried again at once, or a switch that is broken would keep the others waiting.
+        var failed: Set<PowerHookCall.Device> = []
+        var letGo: PowerSwitches?
+        while !Task.isCancelled {
+            let (wish, number) = state.withLock { ($0.wish, $0.wishes) }
+            let due = wish?.calls().first { commands[$0] != nil && done[$0.device] != $0.hook && !failed.contains($0.device) }
+            guard let due, let words = commands[due] else { return settle(number) }
+            if due.hook.isCut, letGo != wish {
+                letGo = wish
+                try? await Task.sleep(for: .milliseconds(Self.letGoMilliseconds))
+                // What is wished for may be another thing by now.
+                continue
+            }
+            await run(due, words, &done, &failed)
+        }
+    }
+
+    private func run(_ call: PowerHookCall, _ words: [String], _ done: inout [PowerHookCall.Device: PowerHook], _ failed: inout Set<PowerHookCall.Device>) async {
+        var metadata: Logger.Metadata = ["hook": "\(call.hook.rawValue)"]
+        if let camera = call.camera { metadata["camera"] = "\(camera)" }
+        let began = ContinuousClock.now
+        do {
+            try await PowerCommand.runUntilCancelled(words)
+            metadata["took"] = "\((ContinuousClock.now - began) / .milliseconds(1)) ms"
+            logger.notice("hook run", metadata: metadata)
+            done[call.device] = call.hook
+        } catch {
+            metadata["error"] = "\(error)"
+            logger.error("a hook failed; it is tried again", metadata: metadata)
+            failed.insert(call.device)
+        }
+    }
+
+    private func settle(_ number: Int) {
+        let waiting = state.withLock { state -> [AsyncStream<Void>.Continuation] in
+            state.settled = max(state.settled, number)
+            return Array(state.waiting.values)
+        }
+        for continuation in waiting { continuation.yield() }
+    }
 }

@@ -60,16 +60,22 @@ final class NodeEnergy: Sendable {
     /// A node that would call at least once a minute stays in contact instead.
     private static let stayingSeconds = 60
 
-    static func links(_ directives: PowerDirectives) -> LinkEnergy {
-        let classes: Set<TrafficClass> =
+    /// - Parameter hours: when this state sends footage, and by which clock; nil for always
+    static func links(_ directives: PowerDirectives, hours: (schedule: WeeklySchedule, wall: WallEstimate)? = nil) -> LinkEnergy {
+        var classes: Set<TrafficClass> =
             switch directives.link {
             case .radioOff: []
             case .urgent: [.pulled]
             case .eventsAndThumbnails: [.thumbnails, .pulled, .event]
             case .byPlan, .any: Set(TrafficClass.allCases)
             }
+        var reason = directives.link == .any ? nil : directives.reason
+        if let hours, !classes.isEmpty, !hours.schedule.includes(hours.wall) {
+            classes = []
+            reason = "\(directives.reason); footage waits for this state's hours"
+        }
         return LinkEnergy(
-            classes: classes, isRadioOff: directives.link == .radioOff, reason: directives.link == .any ? nil : directives.reason,
+            classes: classes, isRadioOff: directives.link == .radioOff, reason: reason,
             callSeconds: directives.heartbeatSeconds <= stayingSeconds ? nil : directives.heartbeatSeconds, dayBytesMax: directives.bytesPerDayMax)
     }
 }
@@ -87,12 +93,15 @@ struct PowerService: Service {
     private let policy: PowerPolicy
     private let kept: PowerKept?
     private let hooks: PowerHookRunner
+    private let hookCameras: [CameraID]
     private let logger: Logger
     /// What the disk refused waits; beyond this the oldest is let go.
     private static let waitingMax = 100
     private static let keepMilliseconds: Int64 = 60_000
     /// A halt is pressing: telling the hub may take so long at most.
     private static let haltNoticeMilliseconds: Int64 = 3_000
+    /// And switching off what has hooks so long.
+    private static let haltHooksMilliseconds: Int64 = 5_000
 
     /// Decides for the first time, so that no camera is opened that may not be.
     init(_ power: EdgeConfiguration.Power, energy: NodeEnergy, folder: NodeFolder, journal: Journal, hasHub: Bool, mayHalt: Bool, clocks: any Clocks, logger: Logger) {
@@ -102,10 +111,11 @@ struct PowerService: Service {
         kept = PowerKept.read(folder, logger)
         var policy = PowerPolicy(power.policy, startingAt: clock.moment(now), resuming: kept?.policy)
         hooks = PowerHookRunner(commands: power.hooks, logger: logger)
+        hookCameras = power.hookCameras
         let first = policy.decide(clock.moment(now), nil)
         self.policy = policy
         energy.set(cameras: first.directives)
-        energy.links.set(NodeEnergy.links(first.directives))
+        energy.links.set(NodeEnergy.links(first.directives, hours: power.linkHours[first.directives.state].map { [clock] in ($0, clock.moment(now).wall) }))
         energy.set(first.report, mayTranscode: first.directives.mayTranscode)
         if !power.clock.isReal { logger.warning("energy is decided by a made-up clock; this is for tests and demonstrations only", metadata: ["speed": "\(power.clock.speed)"]) }
     }
@@ -117,17 +127,16 @@ struct PowerService: Service {
             monitor.restore(counted, atBootMilliseconds: written)
         }
         await blocking { monitor.start() }
-        let (wishes, wish) = AsyncStream.makeStream(of: PowerSwitches.self, bufferingPolicy: .bufferingNewest(1))
         let ended: Result<Void, any Error> = await withTaskGroup(of: Void.self) { group in
-            group.addTask { await hooks.run(wishes) }
+            group.addTask { await hooks.run() }
             defer { group.cancelAll() }
-            do { return .success(try await cancelWhenGracefulShutdown { try await follow(monitor) { wish.yield($0) } }) } catch { return .failure(error) }
+            do { return .success(try await cancelWhenGracefulShutdown { try await follow(monitor) }) } catch { return .failure(error) }
         }
         await blocking { monitor.stop() }
         try ended.get()
     }
 
-    private func follow(_ monitor: PowerMonitor, _ wish: @Sendable (PowerSwitches) -> Void) async throws {
+    private func follow(_ monitor: PowerMonitor) async throws {
         var policy = policy
         var follower = PowerFollower(mayHalt: mayHalt)
         while !Task.isCancelled {
@@ -142,17 +151,26 @@ struct PowerService: Service {
                 follower.waiting = (follower.waiting + [change]).suffix(Self.waitingMax)
             }
             if !follower.waiting.isEmpty { follower.waiting = await written(follower.waiting) }
-            if follower.isSwitchDue(PowerSwitches(directives), at: now.bootMilliseconds) { wish(PowerSwitches(directives)) }
+            let switches = PowerSwitches(directives, cameras: hookCameras, priority: power.priorityCameras)
             let isDark = follower.isDark
             if let until = follower.newSleep(times.sleepUntilUnixMilliseconds, mustHalt: directives.mustHalt, isResting: directives.link == .radioOff) {
-                try await goDark(until: until, directives, mayHalt: follower.mayHalt) { await keep(policy.memory, monitor) }
+                // A radio without current tells nobody.
+                var telling = follower.switched ?? switches
+                telling.isRadioOn = true
+                _ = follower.isSwitchDue(switches, at: now.bootMilliseconds)
+                try await goDark(until: until, directives, telling, switches, mayHalt: follower.mayHalt) { await keep(policy.memory, monitor) }
             } else if !isDark || directives.link > .radioOff {
-                energy.links.set(NodeEnergy.links(directives), isNews: follower.takeNews(times.report), isUrgent: isDark)
+                energy.links.set(links(directives), isNews: follower.takeNews(times.report), isUrgent: isDark)
             }
+            if follower.isSwitchDue(switches, at: now.bootMilliseconds) { hooks.set(switches) }
             if follower.isKeepingDue(at: now.bootMilliseconds, every: Self.keepMilliseconds) || times.change != nil { await keep(policy.memory, monitor) }
             guard (try? await Task.sleep(for: clock.interval)) != nil else { break }
         }
         await keep(policy.memory, monitor)
+    }
+
+    private func links(_ directives: PowerDirectives) -> LinkEnergy {
+        NodeEnergy.links(directives, hours: power.linkHours[directives.state].map { ($0, clock.moment(clocks.now()).wall) })
     }
 
     /// What the hub would refuse is not said.
@@ -178,28 +196,39 @@ struct PowerService: Service {
     // MARK: dark
 
     /// The cameras are off by now, and seal while the hub is told. All together within 20 s, the end of the attempt with it.
-    private func goDark(until: Int64?, _ directives: PowerDirectives, mayHalt: Bool, keep: () async -> Void) async throws {
+    /// - Parameters:
+    ///   - telling: what is switched on until the hub knows
+    ///   - dark: and what stays on after that
+    private func goDark(
+        until: Int64?, _ directives: PowerDirectives, _ telling: PowerSwitches, _ dark: PowerSwitches, mayHalt: Bool, keep: () async -> Void
+    ) async throws {
         let limit = min(Int64(power.noticeSeconds) * 1_000, directives.mustHalt ? Self.haltNoticeMilliseconds : .max)
         if hasHub, limit > 0 {
-            var quiet = NodeEnergy.links(directives)
+            hooks.set(telling)
+            var quiet = links(directives)
             quiet.isRadioOff = false
             energy.links.set(quiet, isUrgent: true)
             let isTold = await energy.links.told(withinMilliseconds: limit)
             logger.notice(isTold ? "the hub knows that the node goes dark" : "the hub could not be told that the node goes dark", metadata: ["until": "\(until.map { UTCTimestamp.text(unixMilliseconds: $0) } ?? "not known")"])
         }
-        energy.links.set(NodeEnergy.links(directives))
+        energy.links.set(links(directives))
+        hooks.set(dark)
         setWakeAlarm(until)
         await keep()
-        await blocking { [journal, folder, logger] in
-            do {
+        do {
+            // The whole disk's writes may take longer than a stop may: the journal syncs what is its own as it closes.
+            try await blockingUntilCancelled { [journal, folder] in
                 try journal.flush()
                 try folder.storage.fileSystem(of: folder.root)?.syncAll()
-            } catch {
-                logger.error("not everything is on the disk as the node goes dark", metadata: ["error": "\(error)"])
             }
+        } catch is CancellationError {} catch {
+            logger.error("not everything is on the disk as the node goes dark", metadata: ["error": "\(error)"])
         }
         // With nothing that halts the machine the node stays up, with everything off.
-        if mayHalt, power.haltCommand != nil { throw NodeHalt(untilUnixMilliseconds: until, reason: directives.reason) }
+        guard mayHalt, power.haltCommand != nil else { return }
+        if await !hooks.isSettled(withinMilliseconds: Self.haltHooksMilliseconds) { logger.warning("not every hook has run before the halt") }
+        // Whoever has the node stopped meanwhile wants no halt.
+        if !Task.isCancelled { throw NodeHalt(untilUnixMilliseconds: until, reason: directives.reason) }
     }
 
     /// As seconds from now, which the kernel adds to the clock that wakes: that one may be wrong, and is what counts
@@ -258,6 +287,8 @@ struct PowerFollower {
         (isDark, sleepUntil) = (true, until)
         return .some(until)
     }
+
+    var switched: PowerSwitches? { switches?.wish }
 
     /// At a change, and once a minute for what failed.
     mutating func isSwitchDue(_ wish: PowerSwitches, at now: Int64) -> Bool {

@@ -25,7 +25,8 @@ struct RunCommand: AsyncParsableCommand {
         let supervisor = NodeSupervisor(configuration: configuration, configFile: options.file, clocks: NodeClocks(try SystemClocks()), registry: registry, logger: logger)
         var group = ServiceGroupConfiguration(services: [supervisor], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         group.maximumGracefulShutdownDuration = .seconds(8)
-        group.maximumCancellationDuration = .seconds(1)
+        // A disk that takes long to sync is waited for; the service manager gives 20 s in all.
+        group.maximumCancellationDuration = .seconds(10)
         do {
             try await ServiceGroup(configuration: group).run()
         } catch is CancellationError {
