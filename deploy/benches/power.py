@@ -47,7 +47,7 @@ def say(text):
 
 
 def emit(metric, value, unit, note="", base=None, runs=1):
-    target, better = TARGETS.get(base or metric, (None, "lower" if "cuts" in metric or "gap" in metric or "age" in metric else "higher"))
+    target, better = TARGETS.get(base or metric, (None, "lower" if any(word in metric for word in ("cuts", "gap", "age", "regret", "energy")) else "higher"))
     line = {"bench": "power", "metric": metric, "value": value, "unit": unit, "target": target, "better": better, "runs": runs, "note": note}
     print(json.dumps(line), flush=True)
 
@@ -100,7 +100,10 @@ def write_power(path, data):
 
 
 def bound(hours_file, night, cold):
-    """The most value-weighted hours: fractions of each hour in each state, with the battery between the floor and full."""
+    """The most value-weighted hours of the year and of each of its months: fractions of each hour in each state, with the battery between
+    the floor and full. Which hours of equal worth it takes is HiGHS's choice, so a month's share of it is one of several."""
+    import datetime
+
     import numpy as np
     from scipy.optimize import linprog
     from scipy.sparse import coo_matrix
@@ -148,7 +151,21 @@ def bound(hours_file, night, cold):
     result = linprog(cost, A_ub=less.tocsr(), b_ub=most, A_eq=equal.tocsr(), b_eq=right, bounds=bounds, method="highs")
     if not result.success:
         raise RuntimeError(f"HiGHS: {result.message}")
-    return -result.fun
+    # Days and months as the simulation counts them: from the first hour on, each day by the date of its middle.
+    first, months = int(rows[0]["unix_seconds"]), {}
+    for hour, item in enumerate(rows):
+        middle = first - 1800 + (int(item["unix_seconds"]) - first) // 86400 * 86400 + 43200
+        name = datetime.datetime.fromtimestamp(middle, datetime.timezone.utc).strftime("%Y-%m")
+        base = hour * width
+        months[name] = months.get(name, 0.0) - float(np.dot(cost[base:base + 4], result.x[base:base + 4]))
+    return {"value_hours": -result.fun, "months": months}
+
+
+def regret(outcome, months):
+    """Value hours lost in the mean month and in the worst one, against the bound's months."""
+    lost = {month["month"]: months[month["month"]] - month["value_hours"] for month in outcome["months"]}
+    worst = max(lost, key=lost.get)
+    return sum(lost.values()) / len(lost), worst, lost[worst]
 
 
 def simulate(file, site, panel, night, cold, hours=None, policies=("all",), chart=None):
@@ -166,7 +183,7 @@ def simulate(file, site, panel, night, cold, hours=None, policies=("all",), char
 
 
 def row(cells):
-    say("  ".join(str(cell).rjust(width) for cell, width in zip(cells, (10, 6, 6, 9, 9, 9, 8, 8, 9, 8, 6))))
+    say("  ".join(str(cell).rjust(width) for cell, width in zip(cells, (10, 6, 6, 9, 9, 9, 8, 8, 7, 10, 9, 8, 6))))
 
 
 def compare_years(work, wanted):
@@ -182,16 +199,21 @@ def compare_years(work, wanted):
                 outcomes, _ = simulate(f"{work}/{name}", site, panel, night, cold, hours)
                 solved = subprocess.run(
                     [f"{VENV}/bin/python3", os.path.abspath(__file__), "--bound", hours, str(night), str(int(cold))], check=True, stdout=subprocess.PIPE, text=True)
-                best = float(solved.stdout)
+                answer = json.loads(solved.stdout)
+                best = answer["value_hours"]
                 say(f"\n{suffix}: bound {best:.0f} value-weighted hours")
-                row(["policy", "cuts", "gap h", "camera %", "value %", "of bound", "GB", "age h", "spill Wh", "changes", "wakes"])
+                row(["policy", "cuts", "gap h", "camera %", "value %", "of bound", "GB", "age h", "Wh/GB", "regret/mo", "spill Wh", "changes", "wakes"])
                 by_policy = {outcome["policy"]: outcome for outcome in outcomes}
                 for policy in POLICIES:
                     outcome = by_policy[policy]
                     share = outcome["value_hours"] / best
+                    lost, worst, lost_worst = regret(outcome, answer["months"])
+                    # Nothing delivered: no figure.
+                    price = outcome.get("watt_hours_per_gigabyte_delivered")
                     row([
                         policy, outcome["unclean_cuts"], round(outcome["longest_gap_hours"]), f"{outcome['camera_share'] * 100:.1f}", f"{outcome['value_share'] * 100:.1f}",
-                        f"{share:.3f}", round(outcome["bytes_delivered"] / 1e9), round(outcome["age_at_delivery_hours"]), round(outcome["spilled_watt_hours"]),
+                        f"{share:.3f}", round(outcome["bytes_delivered"] / 1e9), round(outcome["age_at_delivery_hours"]),
+                        "-" if price is None else f"{price:.0f}", f"{lost:.1f}", round(outcome["spilled_watt_hours"]),
                         f"{outcome['state_changes_per_day']:.1f}", outcome["wake_ups"],
                     ])
                     word = policy.replace("-", "_")
@@ -203,6 +225,10 @@ def compare_years(work, wanted):
                     emit(
                         f"bytes_delivered_{word}_{suffix}", round(outcome["bytes_delivered"]), "B",
                         f"mean age {outcome['age_at_delivery_hours']:.0f} h; {outcome['state_changes_per_day']:.2f} state changes a day; spill {outcome['spilled_watt_hours']:.0f} Wh")
+                    emit(
+                        f"regret_h_per_month_{word}_{suffix}", round(lost, 2), "h",
+                        f"value hours lost against the bound; most in {worst}: {lost_worst:.1f}; against the planner that knows the harvest {outcome['regret_hours_per_month']:.2f}")
+                    emit(f"energy_wh_per_gb_{word}_{suffix}", None if price is None else round(price, 1), "Wh/GB", "the whole node's draw for each GB that arrived")
                 ladder, planner = by_policy["ladder"]["longest_gap_hours"], by_policy["planner"]["longest_gap_hours"]
                 note = f"planner {planner:.1f} h, ladder {ladder:.1f} h"
                 ratio = round(planner / ladder, 2) if ladder else (0 if not planner else None)
@@ -267,13 +293,13 @@ def main():
     if options.list:
         for metric in ("sun_error_degrees", "harvest_error_percent", "year_seconds", "gap_ratio_planner_ladder_YEAR_PANEL"):
             print("power", metric)
-        for metric in ("unclean_cuts", "longest_gap_h", "bound_share", "camera_hours_share", "bytes_delivered"):
+        for metric in ("unclean_cuts", "longest_gap_h", "bound_share", "camera_hours_share", "bytes_delivered", "regret_h_per_month", "energy_wh_per_gb"):
             print("power", f"{metric}_POLICY_YEAR_PANEL")
         return
     if options.convert:
         return convert(options.convert)
     if options.bound:
-        print(bound(options.bound[0], float(options.bound[1]), options.bound[2] == "1"))
+        print(json.dumps(bound(options.bound[0], float(options.bound[1]), options.bound[2] == "1")))
         return
     if options.sun:
         return sun_against_pvlib()

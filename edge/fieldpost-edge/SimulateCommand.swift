@@ -35,6 +35,10 @@ struct SimulatePowerCommand: ParsableCommand {
         discussion: """
             Takes a year of hours from PVGIS (CSV of a typical year), NSRDB (PSM3 CSV) or NASA POWER (hourly CSV with
             ALLSKY_SFC_SW_DWN, ALLSKY_SFC_SW_DNI, ALLSKY_SFC_SW_DIFF and T2M).
+
+            Regret is what a policy loses in a month against 'perfect', the planner that is told the harvest to come, in
+            value hours: an hour of everything by day counts as one. It is shown where 'perfect' is among the policies.
+            Wh/GB is the whole node's draw, recording with it, for each GB that arrived.
             """)
 
     @Option(help: "The file with the weather.") var year: String
@@ -47,6 +51,8 @@ struct SimulatePowerCommand: ParsableCommand {
     @Option(help: "How much more an hour of night is worth than one of day.") var nightValue = 1.0
     @Option(help: "The planner spends nothing below this percentage.") var reserve = PowerSettings().reservePercent
     @Option(help: "What the planner leaves at its horizon's end, in percent.") var planEnd = PowerSettings().planEndPercent
+    @Option(help: "What the link carries while it is open, in kbit/s.") var linkKilobits = 1_000.0
+    @Option(help: "What all cameras together record, in kbit/s.") var recordingKilobits = 2_000.0
     @Flag(help: "Print JSON.") var json = false
     @Option(help: "Also draw the days into this SVG file.") var chart: String?
     @Option(help: "Also write each hour's harvest, temperature and night into this CSV file.") var hours: String?
@@ -81,10 +87,16 @@ struct SimulatePowerCommand: ParsableCommand {
             battery: SimulatedBattery(chemistry: chemistry, capacityWattHours: batteryWattHours, percent: 50, noChargeBelowCelsius: settings.noChargeBelowCelsius))
         simulation.loads = settings.loads
         if chemistry == .leadAcid { (simulation.offVolts, simulation.onVolts) = (11.9, 12.8) }
+        guard linkKilobits > 0, recordingKilobits > 0 else { throw CommandError("--link-kilobits and --recording-kilobits are above 0") }
+        (simulation.footage.bytesPerLinkHour, simulation.footage.bytesPerRecordedHour) = (linkKilobits * 450_000, recordingKilobits * 450_000)
         let outcomes = try policies().map { simulation.run($0, year: weather) }
         if let hours { try write(table(simulation, weather), to: hours) }
         if let chart { try write(PowerChart.svg(outcomes, title: "\(weather.format), \(place.site), \(place.panelWatts) W, \(batteryWattHours) Wh"), to: chart) }
-        if json { for outcome in outcomes { printLine(try fieldpost_edge.json(Answer(outcome))) } } else { printLine(text(outcomes)) }
+        if json {
+            for outcome in outcomes { printLine(try fieldpost_edge.json(SimulatedAnswer(outcome, perfect: SimulatedAnswer.perfect(outcomes)))) }
+        } else {
+            printLine(SimulatedAnswer.table(outcomes))
+        }
     }
 
     private func policies() throws -> [PowerSimulation.Policy] {
@@ -116,69 +128,6 @@ struct SimulatePowerCommand: ParsableCommand {
     private func write(_ text: String, to path: String) throws {
         let file = try FileDescriptor.open(FilePath(path), .writeOnly, options: [.create, .truncate], permissions: .ownerReadWrite)
         _ = try file.closeAfter { try file.writeAll(Array(text.utf8)) }
-    }
-
-    private func text(_ outcomes: [PowerOutcome]) -> String {
-        let right = OutputTable.Alignment.right
-        var table = OutputTable([
-            "policy", .init("cuts", right), .init("gap h", right), .init("camera %", right), .init("value %", right), .init("GB sent", right), .init("age h", right),
-            .init("spill Wh", right), .init("changes/day", right), .init("wakes", right), .init("days <20 %", right),
-        ])
-        for outcome in outcomes {
-            table.add([
-                outcome.policy.rawValue, "\(outcome.uncleanCuts)", "\(Int((outcome.longestGapSeconds / 3_600).rounded()))", tenths(outcome.cameraShare * 100),
-                tenths(outcome.valueShare * 100), "\(Int(outcome.link.bytesDelivered / 1e9))", "\(Int(outcome.link.ageHours))", "\(Int(outcome.spilledWattHours))",
-                tenths(outcome.stateChangesPerDay), "\(outcome.wakeUps)", "\(outcome.daysBelowFifth)",
-            ])
-        }
-        return String(table.text().dropLast())
-    }
-
-    private func tenths(_ value: Double) -> String {
-        let tenths = Int((value * 10).rounded())
-        return "\(tenths / 10).\(tenths % 10)"
-    }
-
-    private struct Answer: Encodable {
-        var policy: String
-        var unclean_cuts: Int
-        var idle_cuts: Int
-        var asleep_cuts: Int
-        var longest_gap_hours: Double
-        var camera_share: Double
-        var recorded_hours: Double
-        var value_hours: Double
-        var value_share: Double
-        var bytes_recorded: Double
-        var bytes_delivered: Double
-        var bytes_evicted: Double
-        var age_at_delivery_hours: Double
-        var spilled_watt_hours: Double
-        var state_changes_per_day: Double
-        var wake_ups: Int
-        var days_below_20_percent: Int
-        var days: [PowerOutcome.Day]
-
-        init(_ outcome: PowerOutcome) {
-            policy = outcome.policy.rawValue
-            unclean_cuts = outcome.uncleanCuts
-            idle_cuts = outcome.cutsIdle
-            asleep_cuts = outcome.cutsAsleep
-            longest_gap_hours = outcome.longestGapSeconds / 3_600
-            camera_share = outcome.cameraShare
-            recorded_hours = outcome.recordedSeconds / 3_600
-            value_hours = outcome.valueSeconds / 3_600
-            value_share = outcome.valueShare
-            bytes_recorded = outcome.link.bytesRecorded
-            bytes_delivered = outcome.link.bytesDelivered
-            bytes_evicted = outcome.link.bytesEvicted
-            age_at_delivery_hours = outcome.link.ageHours
-            spilled_watt_hours = outcome.spilledWattHours
-            state_changes_per_day = outcome.stateChangesPerDay
-            wake_ups = outcome.wakeUps
-            days_below_20_percent = outcome.daysBelowFifth
-            days = outcome.days
-        }
     }
 }
 

@@ -95,6 +95,25 @@ struct SimulationTests {
         #expect(outcome.uncleanCuts > 0, "without a policy a winter cuts the power")
     }
 
+    @Test func `What a month lost against the best forecast, and what a delivered GB cost, follow from the days`() throws {
+        // December, and the first days of January.
+        let weather = winter(seed: 9, days: 40)
+        let (ladder, perfect) = (simulation().run(.ladder, year: weather), simulation().run(.perfect, year: weather))
+        #expect(ladder.months.map(\.name) == ["2026-12", "2027-01"])
+        #expect(abs(ladder.months.reduce(0) { $0 + $1.valueHours } - ladder.valueSeconds / 3_600) < 1e-6)
+        #expect(abs(ladder.months.reduce(0) { $0 + $1.valueHoursMost } - 960) < 1e-6 && abs(ladder.months[0].valueHoursMost - 744) < 1e-6)
+        let regret = ladder.regretHours(against: perfect)
+        #expect(regret.count == 2 && abs(regret.reduce(0, +) - (perfect.valueSeconds - ladder.valueSeconds) / 3_600) < 1e-6)
+        #expect(ladder.regretHours(against: ladder) == [0, 0])
+        // What was drawn came from the panel and from the battery, which held half of 512 Wh, and lost a twentieth of what went in.
+        let harvest = ladder.days.reduce(0) { $0 + $1.harvestWattHours }
+        #expect(ladder.consumedWattHours > 0.9 * harvest - 256 && ladder.consumedWattHours < harvest + 256)
+        let price = try #require(ladder.wattHoursPerGigabyte)
+        #expect(abs(price * ladder.link.bytesDelivered / 1e9 - ladder.consumedWattHours) < 1e-6)
+        let mute = simulation { $0.footage.bytesPerLinkHour = 0 }.run(.ladder, year: weather)
+        #expect(mute.wattHoursPerGigabyte == nil && mute.link.bytesDelivered == 0)
+    }
+
     @Test func `Cold keeps lithium from charging, and nothing else`() {
         let weather = winter(seed: 6, days: 10, celsius: -10)
         let cold = simulation().run(.ladder, year: weather)

@@ -5,13 +5,30 @@ package struct PowerOutcome: Hashable, Sendable {
     package struct Day: Hashable, Sendable, Codable {
         package var harvestWattHours = 0.0
         package var spilledWattHours = 0.0
+        /// What the node drew.
+        package var consumedWattHours = 0.0
+        /// Hours of recording by their worth: an hour of everything by day counts as one.
+        package var valueHours = 0.0
+        /// What recording everything all day would have been worth.
+        package var valueHoursMost = 0.0
         package var percentLeast = 100.0
         package var percentMost = 0.0
         /// By state, in the ladder's order from surplus to halt.
         package var hours = Array(repeating: 0.0, count: 6)
     }
 
+    /// A calendar month of the year, by the UTC date of the middle of each of its days.
+    package struct Month: Hashable, Sendable {
+        package var year: Int
+        package var month: Int
+        package var valueHours = 0.0
+        package var valueHoursMost = 0.0
+        /// `2023-01`; a typical year's number means nothing.
+        package var name: String { "\(year)-\(month < 10 ? "0" : "")\(month)" }
+    }
+
     package let policy: PowerSimulation.Policy
+    private let firstUnixMilliseconds: Int64
     private let values: PowerSettings.Values
     private let sparseDuty: Double
     /// Power lost while footage was being written; while awake without cameras; and while asleep.
@@ -30,8 +47,10 @@ package struct PowerOutcome: Hashable, Sendable {
     package private(set) var link = SimulatedLink()
     private var gapSeconds = 0.0
 
-    init(policy: PowerSimulation.Policy, settings: PowerSettings) {
+    /// - Parameter firstUnixMilliseconds: when its first day begins
+    init(policy: PowerSimulation.Policy, settings: PowerSettings, firstUnixMilliseconds: Int64) {
         self.policy = policy
+        self.firstUnixMilliseconds = firstUnixMilliseconds
         values = settings.values
         sparseDuty = Double(settings.sparseRecordSeconds) / Double(settings.sparseEverySeconds)
     }
@@ -59,6 +78,9 @@ package struct PowerOutcome: Hashable, Sendable {
         }
         if hasChanged { stateChanges += 1 }
         days[day].hours[Ladder.rank(state)] += seconds / 3_600
+        days[day].consumedWattHours += (flow.panelWatts - flow.netWatts) * seconds / 3_600
+        days[day].valueHours += value * factor * seconds / 3_600
+        days[day].valueHoursMost += values.full * factor * seconds / 3_600
         days[day].harvestWattHours += flow.panelWatts * seconds / 3_600
         days[day].spilledWattHours += flow.spilledWatts * seconds / 3_600
         days[day].percentLeast = min(days[day].percentLeast, percent)
@@ -71,6 +93,23 @@ package struct PowerOutcome: Hashable, Sendable {
     package var valueShare: Double { valueSecondsMost > 0 ? valueSeconds / valueSecondsMost : 0 }
     package var stateChangesPerDay: Double { days.isEmpty ? 0 : Double(stateChanges) / Double(days.count) }
     package var spilledWattHours: Double { days.reduce(0) { $0 + $1.spilledWattHours } }
+    package var consumedWattHours: Double { days.reduce(0) { $0 + $1.consumedWattHours } }
+    /// The whole node's draw for each GB (10^9 bytes) that arrived; nil where none did. What recording takes is in it.
+    package var wattHoursPerGigabyte: Double? { link.bytesDelivered > 0 ? consumedWattHours / link.bytesDelivered * 1e9 : nil }
+
+    /// In their order.
+    package var months: [Month] {
+        days.enumerated().reduce(into: []) { months, item in
+            let (year, month, _) = WeatherYear.civil(firstUnixMilliseconds + Int64(item.offset) * 86_400_000 + 43_200_000)
+            if months.last.map({ ($0.year, $0.month) != (year, month) }) ?? true { months.append(Month(year: year, month: month)) }
+            months[months.count - 1].valueHours += item.element.valueHours
+            months[months.count - 1].valueHoursMost += item.element.valueHoursMost
+        }
+    }
+
+    /// What each month lost in value hours against another outcome of the same year; below zero where it did better.
+    package func regretHours(against other: PowerOutcome) -> [Double] { zip(months, other.months).map { $1.valueHours - $0.valueHours } }
+
     package var daysBelowFifth: Int { days.count { $0.percentLeast < 20 } }
 }
 
@@ -132,6 +171,12 @@ package struct SimulatedLink: Hashable, Sendable {
             bytesEvicted += part
             skipEmpty()
         }
+    }
+
+    /// Whether there is something that this state sends, and for how much of its time it would: the radio draws current meanwhile.
+    func sendingShare(_ state: PowerState) -> Double? {
+        let sent = shares(state).sent
+        return held > 0 && sent > 0 ? sent : nil
     }
 
     private mutating func take(_ part: Double) {

@@ -23,6 +23,10 @@ package struct PowerSimulation: Sendable {
         package var extraWatts = 0.0
         /// Days with snow on the panel and 15 degrees of frost.
         package var snowDays: Range<Int>?
+        /// The panel gives so much of what it should: 0.7 is dirt, 1.3 a reflecting field of snow.
+        package var panelFactor = 1.0
+        /// The link carries so much of its rate: at 0.1 a weak cell's radio transmits all the time in which it may.
+        package var linkFactor = 1.0
         package init() {}
     }
 
@@ -40,6 +44,20 @@ package struct PowerSimulation: Sendable {
     package var footage = SimulatedLink()
     package var stepSeconds = 60
     package var faults = Faults()
+
+    /// One decision, as it was made: for tests of what decides.
+    package struct Step: Sendable {
+        package var now: Moment
+        /// As it stood before.
+        package var policy: PowerPolicy
+        package var estimate: EnergyEstimate?
+        package var decision: PowerDecision
+        /// What the battery truly holds.
+        package var percent: Double
+    }
+
+    /// An LTE radio's draw while it transmits, whatever comes of it.
+    private static let radioWatts = 1.3
 
     package init(settings: PowerSettings, site: PowerSite, panel: SolarPanel, battery: SimulatedBattery) {
         self.settings = settings
@@ -62,15 +80,17 @@ package struct PowerSimulation: Sendable {
 
     private enum Doing: Hashable { case awake, asleep(until: Int64), cut }
 
-    package func run(_ policy: Policy, year: WeatherYear) -> PowerOutcome {
+    /// - Parameter observe: called with each decision; the two policies that decide nothing make none
+    package func run(_ policy: Policy, year: WeatherYear, observing observe: ((Step) -> Void)? = nil) -> PowerOutcome {
         let samples = year.samples
-        let harvest = harvest(year)
+        let harvest = harvest(year).map { $0 * faults.panelFactor }
         // Each sample stands for the time around it: an hour, or less where the file has more of them.
         let interval = min(3_600_000, samples[1].unixMilliseconds - samples[0].unixMilliseconds)
         let first = samples[0].unixMilliseconds - interval / 2
-        var outcome = PowerOutcome(policy: policy, settings: settings)
+        var outcome = PowerOutcome(policy: policy, settings: settings, firstUnixMilliseconds: first)
         var battery = battery
         var link = footage
+        link.bytesPerLinkHour *= faults.linkFactor
         var doing = Doing.awake
         var brain = policy == .alwaysOn || policy == .voltage ? nil : PowerPolicy(policySettings(policy), startingAt: moment(first, first))
         var memory: PowerMemory?
@@ -106,7 +126,11 @@ package struct PowerSimulation: Sendable {
                     let volts = battery.volts(netWatts: flow.netWatts)
                     if brain != nil {
                         let estimate = estimate(battery, flow, volts, celsius, now - first, day, &frozen)
+                        let undecided = observe == nil ? nil : brain
                         guard let decision = brain?.decide(moment(now, first), estimate, knowing: future) else { break }
+                        if let observe, let undecided {
+                            observe(Step(now: moment(now, first), policy: undecided, estimate: estimate, decision: decision, percent: battery.percent))
+                        }
                         state = decision.directives.state == .blind ? blindState(decision.directives) : decision.directives.state
                         if let until = decision.directives.sleepUntilUnixMilliseconds {
                             memory = brain?.memory
@@ -120,7 +144,9 @@ package struct PowerSimulation: Sendable {
                 } else {
                     state = doing == .cut ? .halt : .hibernate
                 }
-                let load = doing == .awake ? (brain != nil && state == .hibernate ? idleWatts : loads.watts(state) + faults.extraWatts) : doing == .cut ? 0 : loads.hibernateWatts
+                var load = doing == .awake ? (brain != nil && state == .hibernate ? idleWatts : loads.watts(state) + faults.extraWatts) : doing == .cut ? 0 : loads.hibernateWatts
+                // By its measure, what a state draws has the share of the time in it that a good link needs.
+                if faults.linkFactor < 1, doing == .awake, let share = link.sendingShare(state) { load += Self.radioWatts * (1 - share) }
                 flow = battery.pass(seconds: seconds, harvestWatts: watts, loadWatts: load, celsius: celsius)
                 if battery.percent <= cutoffPercent && doing != .cut {
                     let isRecording = doing == .awake && Ladder.rank(state) <= Ladder.rank(.sparse)
