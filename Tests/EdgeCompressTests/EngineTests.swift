@@ -69,12 +69,13 @@ struct StandingClocks: Clocks {
 }
 
 func engine(
-    _ store: MemoryStore, _ scratch: TemporaryDirectory, _ plan: CompressPlan, bootMilliseconds: Int64 = 0, mayTranscode: @escaping @Sendable () -> Bool = { true }
+    _ store: MemoryStore, _ scratch: TemporaryDirectory, _ plan: CompressPlan, bootMilliseconds: Int64 = 0, mayTranscode: @escaping @Sendable () -> Bool = { true },
+    proxyRate: @escaping @Sendable () -> DayRate? = { nil }
 ) throws -> CompressEngine {
     CompressEngine(
         plan, worker: try workerSettings(threads: plan.workerThreads),
         surroundings: CompressEngine.Surroundings(
-            store: store, sink: store, storage: RealStorage(), segmentsRoot: FilePath(scratch.path), clocks: StandingClocks(bootMilliseconds: bootMilliseconds), mayTranscode: mayTranscode),
+            store: store, sink: store, storage: RealStorage(), segmentsRoot: FilePath(scratch.path), clocks: StandingClocks(bootMilliseconds: bootMilliseconds), mayTranscode: mayTranscode, proxyRate: proxyRate),
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
 }
 
@@ -181,6 +182,24 @@ func engine(
         try await until("a proxy was made") { store.made(.proxy).count == 2 }
         #expect(later.stop(withinMilliseconds: 10_000))
         #expect(store.made(.proxy).map(\.record.made?.sources.description) == [nil, "1"])
+    }
+
+    @Test func proxiesAreAimedAtTheRateOfTheDayAndTheFiguresTellIt() async throws {
+        let scratch = try TemporaryDirectory("engine")
+        let file = try memoryFile(makeFootage(scratch, "a.mp4", source: "testsrc2=size=640x360:rate=15,noise=alls=8:allf=t", seconds: 20, framesPerSecond: 15))
+        let store = MemoryStore()
+        for _ in 0..<2 { store.record(file, seconds: 20, frames: 300) }
+        let rates = Mutex([64_000, 150_000])
+        let plan = CompressPlan(cameras: [CameraID("a")!], thumbnails: nil, proxy: .init(fittedBitsPerSecond: 64_000...150_000), configVersion: "1")
+        let engine = try EdgeCompressTests.engine(
+            store, scratch, plan, proxyRate: { rates.withLock { $0.isEmpty ? nil : DayRate(bitsPerSecond: $0.removeFirst(), reason: "a test") } })
+        #expect(engine.start())
+        try await until("two proxies were made") { store.made(.proxy).count == 2 }
+        #expect(engine.stop(withinMilliseconds: 10_000))
+        #expect(engine.figures.proxyRate == DayRate(bitsPerSecond: 150_000, reason: "a test"))
+        let made = store.made(.proxy).map(\.record)
+        #expect(made[0].made?.settings.hasPrefix("64000 bit/s, longer side 480 px") == true && made[1].made?.settings.contains("longer side 640 px") == true, "\(made.map(\.made?.settings))")
+        #expect(made[1].bytes > made[0].bytes * 3 / 2, "\(made.map(\.bytes))")
     }
 
     @Test func aSegmentThatIsNoneIsPassedOver() async throws {

@@ -2,6 +2,7 @@ import EdgeCapture
 import EdgeCompress
 import EdgeJournal
 import EdgeMotion
+import EdgeSync
 import Logging
 import RecordingModel
 import ServiceSupport
@@ -219,6 +220,37 @@ private let fileMistakes: [(yaml: String, expected: String)] = [
         ])
     }
 
+    @Test func `a proxy's rate is one, or a range for the day's budget of the links`() throws {
+        let base = "data_directory: /d\ncameras: [{id: gate, url: 'test:pattern'}]\n"
+        #expect(try decode(base + "compress: {proxy: {enabled: true}}\n").compressPlan()?.proxy?.fittedBitsPerSecond == 64_000...150_000)
+        #expect(try decode(base + "compress: {proxy: {enabled: true, min_kilobits_per_second: 40, max_kilobits_per_second: 300}}\n").compressPlan()?.proxy?.fittedBitsPerSecond == 40_000...300_000)
+        #expect(try decode(base + "compress: {proxy: {enabled: true, kilobits_per_second: 80}}\n").compressPlan()?.proxy == .init(bitsPerSecond: 80_000))
+        #expect(problems(base + "compress: {proxy: {kilobits_per_second: 80, max_kilobits_per_second: 90}}\n").first?.contains("max_kilobits_per_second") == true)
+        #expect(problems(base + "compress: {proxy: {min_kilobits_per_second: 90, max_kilobits_per_second: 80}}\n").first?.contains("more than max_kilobits_per_second, 80") == true)
+    }
+
+    @Test func `only links that carry proxies bound them, all with a budget, by what is left of their own day; and energy bounds all`() throws {
+        let base = "data_directory: /d\ncameras: [{id: gate, url: 'test:pattern'}, {id: yard, url: 'test:pattern'}]\n"
+        let links = try decode(base + "links: [{name: lte, day_megabytes: 2000, utc_offset: \"+05:00\"}, {name: sat, send: [thumbnails]}, {name: old, month_megabytes: 3100}]\n").links
+        // 2027-01-15 08:00:00 UTC, when it is 13:00 in the first link's hours.
+        let wall = WallEstimate(unixMilliseconds: 1_800_000_000_000, source: .ntp, uncertaintyMilliseconds: 10)
+        var used = UplinkUsage()
+        used.add(500_000_000, day: 20_833)
+        let bounds = ProxyRate.links(links, ["lte": used, "sat": used], energyDayBytes: 700, at: wall)
+        let own = [
+            DayRate.Link(dayBudgetBytes: 2_000_000_000, usedBytes: 500_000_000, secondsLeft: 39_600), DayRate.Link(dayBudgetBytes: 100_000_000, usedBytes: 0, secondsLeft: 57_600),
+        ]
+        let all = [DayRate.Link(dayBudgetBytes: 700, usedBytes: 1_000_000_000, secondsLeft: 57_600)]
+        #expect(bounds == [own, all])
+        // Yesterday's use is over.
+        #expect(ProxyRate.links([links[0]], ["lte": used], energyDayBytes: nil, at: wall.advanced(byMilliseconds: 86_400_000)).first?.first?.usedBytes == 0)
+        #expect(ProxyRate.links(try decode(base + "links: [{name: a, day_megabytes: 5}, {name: b}]\n").links, [:], energyDayBytes: nil, at: wall).isEmpty)
+        #expect(ProxyRate.links([], [:], energyDayBytes: nil, at: wall).isEmpty)
+        // Two cameras: a picture of 8,192 bytes in 30 s; two entries a minute, a hello in 30 s.
+        let others = ProxyRate.others(try decode(base))
+        #expect(others == DayRate.Others(thumbnailBytesPerDay: 47_185_920, logBytesPerDay: 4_320_000))
+    }
+
     @Test func `what is to be reduced gets proxies for that alone, unless all footage has them`() throws {
         let base = "data_directory: /d\ncameras: [{id: gate, url: 'test:pattern'}]\n"
         let off = try decode(base)
@@ -226,7 +258,7 @@ private let fileMistakes: [(yaml: String, expected: String)] = [
         let old = try decode(base + "compress: {reduce: {after_days: 14}, proxy: {kilobits_per_second: 64}}\n")
         #expect(old.limits.reduceAfterDays == 14 && old.compressPlan()?.proxy == .init(bitsPerSecond: 64_000, onlyAfterDays: 14))
         let both = try decode(base + "compress: {reduce: {after_days: 14}, proxy: {enabled: true}}\n")
-        #expect(both.limits.reduceAfterDays == 14 && both.compressPlan()?.proxy == .init())
+        #expect(both.limits.reduceAfterDays == 14 && both.compressPlan()?.proxy == .init(fittedBitsPerSecond: 64_000...150_000))
         #expect(problems(base + "compress: {reduce: {after_days: 0}}\n").contains { $0.contains("after_days") })
     }
 }

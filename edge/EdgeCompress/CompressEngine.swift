@@ -20,10 +20,13 @@ package final class CompressEngine: Sendable {
         package var mayTranscode: @Sendable () -> Bool
         /// Whether anything at all may be decoded.
         package var mayDecode: @Sendable () -> Bool
+        /// The proxies' rate of today; nil for the plan's. Asked before each job, so it must be at hand.
+        package var proxyRate: @Sendable () -> DayRate?
 
         package init(
             store: any CompressStore, sink: any RecordingSink, storage: any StorageIO, segmentsRoot: FilePath, clocks: any Clocks,
-            mayTranscode: @escaping @Sendable () -> Bool = { true }, mayDecode: @escaping @Sendable () -> Bool = { true }
+            mayTranscode: @escaping @Sendable () -> Bool = { true }, mayDecode: @escaping @Sendable () -> Bool = { true },
+            proxyRate: @escaping @Sendable () -> DayRate? = { nil }
         ) {
             self.store = store
             self.sink = sink
@@ -32,6 +35,7 @@ package final class CompressEngine: Sendable {
             self.clocks = clocks
             self.mayTranscode = mayTranscode
             self.mayDecode = mayDecode
+            self.proxyRate = proxyRate
         }
     }
 

@@ -12,12 +12,15 @@ package struct CompressPlan: Sendable, Hashable {
     }
     package struct Proxy: Sendable, Hashable {
         package var bitsPerSecond: Int
+        /// The range of the rate where it follows the day's budget of the links (`DayRate`); nil where it is fixed.
+        package var fittedBitsPerSecond: ClosedRange<Int>?
         /// The first one that works here is used; H.264 in software, if none of them does.
         package var encoders: [ProxyEncoder]
         /// Only of footage that is so old and that the hub lacks, before it is reduced; nil for all footage, as soon as may be.
         package var onlyAfterDays: Int?
-        package init(bitsPerSecond: Int = 100_000, encoders: [ProxyEncoder] = [.h264], onlyAfterDays: Int? = nil) {
+        package init(bitsPerSecond: Int = 100_000, fittedBitsPerSecond: ClosedRange<Int>? = nil, encoders: [ProxyEncoder] = [.h264], onlyAfterDays: Int? = nil) {
             self.bitsPerSecond = bitsPerSecond
+            self.fittedBitsPerSecond = fittedBitsPerSecond
             self.encoders = encoders
             self.onlyAfterDays = onlyAfterDays
         }
@@ -84,12 +87,15 @@ package struct CompressPlan: Sendable, Hashable {
 
 /// A proxy's budget of bits: what one segment took too much, the next ones have less, so that an hour holds the rate.
 struct RateBudget: Hashable, Sendable {
-    let bitsPerSecond: Int
+    private(set) var bitsPerSecond: Int
     /// A quiet night is no licence for a burst, and a debt is paid within minutes.
     static let creditSecondsMax = 60.0, debtSecondsMax = 300.0
     private var creditBits = 0.0
 
     init(bitsPerSecond: Int) { self.bitsPerSecond = bitsPerSecond }
+
+    /// Another rate from here on; what was saved or is owed stays.
+    mutating func aim(at bitsPerSecond: Int) { self.bitsPerSecond = bitsPerSecond }
 
     /// What the next segment may take: half to half as much again of the rate.
     func next(seconds: Double) -> Int {

@@ -32,6 +32,8 @@ package struct CompressFigures: Hashable, Sendable {
     package var confinement = ""
     /// What was tried, by FFmpeg's name: `works`, or why not.
     package var encoders: [String: String] = [:]
+    /// What proxies are aimed at now, where that follows the links' budget of the day.
+    package var proxyRate: DayRate?
     /// Why nothing is made just now, or what went wrong last; one sentence.
     package var note: String?
     package init() {}

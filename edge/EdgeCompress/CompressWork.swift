@@ -240,12 +240,19 @@ final class CompressWork {
 
     /// Nil when no proxy of this segment is wanted.
     private func settings(for record: SegmentRecord, seconds: Double, _ state: CameraState) throws -> ProxySettings? {
+        var budget = state.budget
         let isTranscoded = state.decision.flatMap { $0.run == record.run ? $0.isTranscoded : nil } ?? (plan.transcoding?.isWanted(for: record) == true)
         cameras[record.stream.camera]?.decision = (record.run, isTranscoded)
         if isTranscoded, let wanted = plan.transcoding { return ProxySettings(wanted, try encoder(of: wanted.encoders), threads: plan.threads, record) }
-        guard let wanted = plan.proxy else { return nil }
+        guard var wanted = plan.proxy else { return nil }
+        if let rate = around.proxyRate() {
+            budget.aim(at: rate.bitsPerSecond)
+            cameras[record.stream.camera]?.budget = budget
+            wanted.bitsPerSecond = rate.bitsPerSecond
+            note { $0.proxyRate = rate }
+        }
         if wanted.onlyAfterDays != nil, try around.store.isHeld(record.id) { return nil }
-        return ProxySettings(wanted, try encoder(of: wanted.encoders), threads: plan.threads, bitsPerSecond: state.budget.next(seconds: seconds), record)
+        return ProxySettings(wanted, try encoder(of: wanted.encoders), threads: plan.threads, bitsPerSecond: budget.next(seconds: seconds), record)
     }
 
     // MARK: Encoders

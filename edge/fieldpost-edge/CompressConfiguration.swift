@@ -18,6 +18,8 @@ extension EdgeConfiguration {
         static let everySecondsRange = 10...60
         static let bytesRange = 2_048...8_192
         static let kilobitsRange = 32...1_000
+        /// Of a proxy whose rate follows the links' budgets.
+        static let fittedKilobits = 64...150
         /// Of libx264's CRF: beyond it nothing is seen, or nothing is left to see.
         static let qualityRange = 15...40
 
@@ -30,8 +32,15 @@ extension EdgeConfiguration {
             }
             let proxy = section.section("proxy") { section -> (isEnabled: Bool, plan: CompressPlan.Proxy)? in
                 let isEnabled = section.optional("enabled", .boolean) ?? false
-                let rate = section.optional("kilobits_per_second", .integer(kilobitsRange, unit: "kbit/s")) ?? 100
-                return (isEnabled, CompressPlan.Proxy(bitsPerSecond: rate * 1_000, encoders: encoders(section)))
+                let rate = section.optional("kilobits_per_second", .integer(kilobitsRange, unit: "kbit/s"))
+                let least = section.optional("min_kilobits_per_second", .integer(kilobitsRange, unit: "kbit/s")) ?? fittedKilobits.lowerBound
+                let most = section.optional("max_kilobits_per_second", .integer(kilobitsRange, unit: "kbit/s")) ?? max(least, fittedKilobits.upperBound)
+                for key in ["min_kilobits_per_second", "max_kilobits_per_second"] where rate != nil && section.has(key) {
+                    section.refuse(key, "kilobits_per_second sets one rate; leave that out for a rate that follows the links' budgets")
+                }
+                if least > most { section.refuse("min_kilobits_per_second", "is more than max_kilobits_per_second, \(most)") }
+                let fitted = rate == nil && least <= most ? least * 1_000...most * 1_000 : nil
+                return (isEnabled, CompressPlan.Proxy(bitsPerSecond: (rate ?? 100) * 1_000, fittedBitsPerSecond: fitted, encoders: encoders(section)))
             }
             let transcoding = section.section("transcode") { section -> (isEnabled: Bool, plan: CompressPlan.Transcoding)? in
                 let isEnabled = section.optional("enabled", .boolean) ?? true
@@ -71,7 +80,8 @@ extension EdgeConfiguration {
               # Pictures for the hub's timeline. Default on; one in 10 to 60 s (default 30) and at events, each of at most 2048 to
               # 8192 bytes (default 8192).
               # thumbnails: {enabled: true, every_seconds: 30, max_bytes: 8192}
-              # A small stream of each camera. Default off, because it costs energy. 32 to 1000 kbit/s (default 100). Encoders are h264
+              # A small stream of each camera. Default off, because it costs energy. 32 to 1000 kbit/s (default 100; where every link that
+              # carries proxies has a budget, what fits the day's, from min_kilobits_per_second: 64 to max_kilobits_per_second: 150). Encoders are h264
               # (default, plays in every browser), h265 and av1: each is tried at the start, the first that works is used.
               # proxy: {enabled: true, kilobits_per_second: 100, encoders: [h264]}
               # In the proxy's place, for MJPEG, which no browser plays: all pictures at full size and a set quality (15 to 40, default

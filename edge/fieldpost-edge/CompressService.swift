@@ -14,8 +14,10 @@ struct CompressService: Service {
     let journal: Journal
     let logger: Logger
 
-    /// - Parameter energy: nil where energy is no question.
-    init(_ plan: CompressPlan, folder: NodeFolder, journal: Journal, clocks: any Clocks, energy: NodeEnergy?, logger: Logger) {
+    /// - Parameters:
+    ///   - energy: nil where energy is no question.
+    ///   - rate: nil where the proxies' rate follows no budget.
+    init(_ plan: CompressPlan, folder: NodeFolder, journal: Journal, clocks: any Clocks, energy: NodeEnergy?, rate: ProxyRate? = nil, logger: Logger) {
         self.journal = journal
         self.logger = logger
         var worker = WorkerSettings(program: "/proc/self/exe", arguments: ["compress-worker", "--threads", "\(plan.workerThreads)"])
@@ -24,7 +26,8 @@ struct CompressService: Service {
             plan, worker: worker,
             surroundings: CompressEngine.Surroundings(
                 store: JournalFootage(journal: journal), sink: journal, storage: folder.storage, segmentsRoot: folder.segments, clocks: clocks,
-                mayTranscode: { energy?.mayTranscode ?? true && MachineHeat.mayTranscode() }, mayDecode: { energy?.mayDecode ?? true }),
+                mayTranscode: { energy?.mayTranscode ?? true && MachineHeat.mayTranscode() }, mayDecode: { energy?.mayDecode ?? true },
+                proxyRate: { rate?.now() }),
             logger: logger)
     }
 
@@ -53,6 +56,7 @@ struct CompressService: Service {
             Gauge(label: "fieldpost_edge_proxies").record(figures.proxies)
             Gauge(label: "fieldpost_edge_proxies_transcoded").record(figures.transcoded)
             Gauge(label: "fieldpost_edge_proxy_bytes").record(figures.proxyBytes)
+            if let rate = figures.proxyRate { Gauge(label: "fieldpost_edge_proxy_bits_per_second").record(rate.bitsPerSecond) }
             Gauge(label: "fieldpost_edge_compress_cpu_seconds").record(Double(figures.cpuMilliseconds) / 1_000)
             Gauge(label: "fieldpost_edge_compress_worker_deaths").record(figures.workerDeaths)
             Gauge(label: "fieldpost_edge_compress_set_aside").record(figures.setAside)

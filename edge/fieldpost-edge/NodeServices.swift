@@ -158,6 +158,6 @@ struct StatusService: Service {
         if let triggers { Gauge(label: "fieldpost_edge_events_dropped").record(Int64(clamping: triggers.dropped)) }
         file.write(
             RunningStatus(
-                clocks, problem: status.diskProblem, cameras: status.cameras, sync: sync?.progress, report: try? reporter?.report(), eventsDropped: triggers?.dropped, power: energy?.report, encoders: compress?.figures.encoders, subStreams: subStreams.compactMap(\.health), metrics: registry.text()))
+                clocks, problem: status.diskProblem, cameras: status.cameras, sync: sync?.progress, report: try? reporter?.report(), eventsDropped: triggers?.dropped, power: energy?.report, encoders: compress?.figures.encoders, proxyRate: compress?.figures.proxyRate.map { "\($0.bitsPerSecond / 1_000) kbit/s: \($0.reason)" }, subStreams: subStreams.compactMap(\.health), metrics: registry.text()))
     }
 }

@@ -114,7 +114,12 @@ struct NodeAttempt {
             let sync = try endpoint.map { try configuration.syncService($0, identity: identity, folder: folder, journal: journal, clocks: clocks, reporter: reporter, energy: energy) }
             if sync == nil { logger.notice(configuration.hub.isEnabled ? "no hub joined yet: recording only" : "hub disabled: recording only") }
 
-            let compress = configuration.compressPlan().map { CompressService($0, folder: folder, journal: journal, clocks: clocks, energy: energy, logger: Logger(label: "compress")) }
+            let compress = configuration.compressPlan().map { plan in
+                let rate = ProxyRate(
+                    configuration, plan: plan, journal: journal, usage: { sync?.progress.linkUsage ?? [:] }, energyDayBytes: { energy?.links.energy.dayBytesMax },
+                    subStreams: subStreams.map(\.sink), clocks: clocks, logger: Logger(label: "compress"))
+                return CompressService(plan, folder: folder, journal: journal, clocks: clocks, energy: energy, rate: rate, logger: Logger(label: "compress"))
+            }
 
             // Started in this order, stopped in reverse: capture seals and delivers, then sync ends, then the journal closes.
             var services: [any Service] = [JournalService(journal: journal)]

@@ -90,6 +90,7 @@ struct StatusCommand: AsyncParsableCommand {
             for line in power.lines({ UTCTimestamp.text(unixMilliseconds: $0) }) { printLine(OutputTable.printable("\(line.name): \(line.text)")) }
         }
         for (name, verdict) in (running?.encoders ?? [:]).sorted(by: { $0.key < $1.key }) { printLine(OutputTable.printable("encoder \(name): \(verdict)")) }
+        if let rate = running?.proxyRate { printLine(OutputTable.printable("proxies: \(rate)")) }
         if let running { printLine(Self.text(running)) }
     }
 

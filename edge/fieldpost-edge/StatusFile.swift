@@ -23,19 +23,22 @@ struct RunningStatus: Codable, Hashable, Sendable {
     var power: PowerReport?
     /// Encoders that were tried for proxies, by FFmpeg's name: `works`, or why not; nil where nothing is made small.
     var encoders: [String: String]?
+    /// What proxies are aimed at and why, one line; nil where their rate is fixed.
+    var proxyRate: String?
     /// The cameras' own small streams, as `cameras` has the main ones; nil where none is configured.
     var subStreams: [CameraHealth]?
     /// Prometheus text.
     var metrics: String
 
     init(
-        _ clocks: any Clocks, problem: String?, cameras: [CameraHealth] = [], sync: SyncProgress? = nil, report: SyncReport? = nil, eventsDropped: UInt64? = nil, power: PowerReport? = nil, encoders: [String: String]? = nil, subStreams: [CameraHealth] = [], metrics: String
+        _ clocks: any Clocks, problem: String?, cameras: [CameraHealth] = [], sync: SyncProgress? = nil, report: SyncReport? = nil, eventsDropped: UInt64? = nil, power: PowerReport? = nil, encoders: [String: String]? = nil, proxyRate: String? = nil, subStreams: [CameraHealth] = [], metrics: String
     ) {
         let now = clocks.now()
         writtenUnixMilliseconds = now.wall.unixMilliseconds
         bootID = clocks.bootID
         bootMilliseconds = now.bootMilliseconds
         processID = getpid()
+        self.proxyRate = proxyRate
         self.subStreams = subStreams.isEmpty ? nil : subStreams
         (self.problem, self.cameras, self.sync, self.report, self.eventsDropped, self.power, self.encoders, self.metrics) = (problem, cameras, sync, report, eventsDropped, power, encoders, metrics)
     }

@@ -38,15 +38,22 @@ extension EdgeConfiguration {
 final class SubStreamSink: RecordingSink {
     private let journal: any RecordingSink
     private let newest = Mutex<CameraHealth?>(nil)
+    private let rate = Mutex<Int64>(0)
 
     init(_ journal: any RecordingSink) { self.journal = journal }
 
     /// Of the small stream; nil before its recorder has started.
     var health: CameraHealth? { newest.withLock { $0 } }
 
+    /// Of the newest segment; 0 before the first.
+    var bitsPerSecond: Int64 { rate.withLock { $0 } }
+
     func nextSequence(for stream: StreamID) -> UInt64 { journal.nextSequence(for: stream) }
     func nextRun(for stream: StreamID) -> UInt64 { journal.nextRun(for: stream) }
-    func deliver(_ segment: ClosedSegment) throws { try journal.deliver(segment) }
+    func deliver(_ segment: ClosedSegment) throws {
+        rate.withLock { $0 = segment.record.bytes * 8_000 / max(1_000, segment.record.durationMilliseconds) }
+        try journal.deliver(segment)
+    }
     func deliver(_ gap: GapRecord) throws { try journal.deliver(gap) }
     func deliver(_ event: EventRecord) throws {}
     func report(_ health: CameraHealth) { newest.withLock { $0 = health } }
