@@ -22,7 +22,7 @@ import Testing
         }
         let answers: [WorkerAnswer] = [
             .ready("seccomp"), .read(offset: 1 << 40, count: 4_096), .image(ThumbnailImage(ticks90k: 9, widthPixels: 320, heightPixels: 180, jpeg: [0xFF, 0xD8])),
-            .header(ProxyHeader(initBytes: [1], codecs: "avc1.42c01e", widthPixels: 640, heightPixels: 360, startTicks90k: 3, sourcePacketsSHA256: .sha256([1]))),
+            .header(ProxyHeader(initBytes: [1], codecs: "avc1.42c01e", widthPixels: 640, heightPixels: 360, startTicks90k: 3, sourcePacketsSHA256: .sha256([1]), soundBitsPerSecond: 64_000, isSoundCopied: true)),
             .fragment([9, 9], frames: 2, durationTicks90k: 6_000), .done(WorkerFigures(pictures: 2, damaged: 1, cpuMilliseconds: 4)), .failed("no video"),
         ]
         for answer in answers { #expect(try WorkerAnswer(Array(answer.message.dropFirst(4))) == answer) }

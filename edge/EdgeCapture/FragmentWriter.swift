@@ -70,7 +70,7 @@ package final class FragmentWriter {
     }
 
     /// False when the fragment has no more room for sound.
-    func addAudio(_ bytes: UnsafeRawBufferPointer, at place: MediaTimeline.Placement) -> Bool {
+    package func addAudio(_ bytes: UnsafeRawBufferPointer, at place: MediaTimeline.Placement) -> Bool {
         guard !audio.isFull, audioPayload.count + bytes.count <= Self.payloadLimitBytes else { return false }
         audioPayload.append(bytes)
         audio.append(decodeTime: place.decodeTime, size: bytes.count, flags: Self.keyFlags, compositionOffset: 0)

@@ -309,9 +309,9 @@ final class CompressWork {
             initBytes: Int64(header.initBytes.count), initSHA256: ContentHash.sha256(header.initBytes), codecs: header.codecs, widthPixels: header.widthPixels,
             heightPixels: header.heightPixels, mediaStartTicks90k: header.startTicks90k, configVersion: plan.configVersion,
             made: MadeRecord(
-                kind: .transcoded, encoder: "\(settings.job.encoder), \(LibraryVersion.libavcodec)", settings: settings.text,
+                kind: .transcoded, encoder: "\(settings.job.encoder), \(LibraryVersion.libavcodec)", settings: settings.text(header),
                 sources: SequenceRanges(closed: source.sequence...source.sequence), sourceSHA256: source.sha256,
-                sourcePacketsSHA256: header.sourcePacketsSHA256))
+                sourcePacketsSHA256: header.sourcePacketsSHA256), encodedSound: header.isSoundCopied ? source.encodedSound : nil)
         return try SegmentWriter(
             storage: around.storage, directory: writer.directory(of: stream), sequence: around.sink.nextSequence(for: stream), header: side, initBytes: header.initBytes)
     }

@@ -72,15 +72,17 @@ struct UnusableSource: Error, CustomStringConvertible {
     let description: String
 }
 
-/// The source of a job, whose bytes the node gives, and its video.
+/// The source of a job, whose bytes the node gives, its video, and its sound where that is asked for.
 final class JobSource {
     /// Centuries; a time beyond is a damaged one.
     private static let ticksMax: Int64 = 1 << 52
 
     private(set) var file: MediaFile
     let video: StreamDescription
+    /// What MP4 has a place for as it is.
+    let sound: StreamDescription?
 
-    init(_ bytes: Int64, _ channel: WorkerChannel) throws {
+    init(_ bytes: Int64, _ channel: WorkerChannel, withSound: Bool = false) throws {
         file = try MediaFile(named: "the segment", length: bytes) { offset, target in
             guard (0..<bytes).contains(offset), !target.isEmpty else { return 0 }
             try channel.send(WorkerAnswer.read(offset: offset, count: min(target.count, WorkerBounds.readBytesMax)).message)
@@ -91,26 +93,41 @@ final class JobSource {
         try file.learnStreams()
         guard let video = file.streams.first(where: { $0.parameters.kind == .video }) else { throw UnusableSource(description: "there is no video in it") }
         self.video = video
-        file.discard(streamsOtherThan: [video.index])
+        sound = withSound ? file.streams.first { [.aac, .opus].contains($0.parameters.codec) && $0.parameters.sampleRateHertz > 0 } : nil
+        file.discard(streamsOtherThan: [video.index] + (sound.map { [$0.index] } ?? []))
     }
 
-    /// Of the video's packets; see `MadeRecord.sourcePacketsSHA256`. It reads the file to its end: before a file is begun
-    /// whose header names the hash.
-    static func packetsSHA256(_ bytes: Int64, _ channel: WorkerChannel) throws -> ContentHash {
-        let source = try JobSource(bytes, channel)
+    /// What must be known of the whole source before a file is begun.
+    struct Survey {
+        /// Of the video's packets; see `MadeRecord.sourcePacketsSHA256`.
+        var packetsSHA256: ContentHash
+        /// Mean over the video's length; 0 where there is no sound.
+        var soundBitsPerSecond: Int
+    }
+
+    /// Reads the file to its end.
+    static func survey(_ bytes: Int64, _ channel: WorkerChannel) throws -> Survey {
+        let source = try JobSource(bytes, channel, withSound: true)
         let packet = try Packet()
         var hash = SHA256()
         var damaged = 0
+        var (soundBits, firstTicks, lastTicks) = (0.0, Int64.max, Int64(0))
         reading: while true {
             switch Result(catching: { () throws(LibAVError) in try source.read(into: packet) }) {
-            case .success(.done): if packet.streamIndex == source.video.index { hash.update(bufferPointer: packet.bytes) }
+            case .success(.done) where packet.streamIndex == source.video.index:
+                hash.update(bufferPointer: packet.bytes)
+                if let time = source.ticks90k(packet.decodeTime ?? packet.presentationTime) {
+                    (firstTicks, lastTicks) = (min(firstTicks, time), max(lastTicks, time))
+                }
+            case .success(.done): soundBits += Double(packet.byteCount) * 8
             case .success: break reading
             case .failure(let error):
                 damaged += 1
                 guard damaged <= Self.damagedMax else { throw error }
             }
         }
-        return ContentHash(Array(hash.finalize())) ?? .zero
+        let seconds = max(1, Double(max(0, lastTicks - min(firstTicks, lastTicks))) / 90_000)
+        return Survey(packetsSHA256: ContentHash(Array(hash.finalize())) ?? .zero, soundBitsPerSecond: Int(min(soundBits / seconds, 1e9)))
     }
 
     /// Packets that cannot be read; a file with more is none.

@@ -3,7 +3,7 @@ import LibAV
 import RecordingModel
 
 /// In the worker: a segment decoded, made smaller, encoded, and written as a fragmented MP4 whose pictures have the
-/// source's times.
+/// source's times. The source's sound is copied as it is.
 final class ProxyMaker {
     private let job: ProxyJob
     private var encoder: VideoEncoder
@@ -13,14 +13,19 @@ final class ProxyMaker {
     private var scaler = PictureScaler(.bicubic, isFullRange: false)
     private var isAnnexB: Bool
     private var begun = false
-    private let packetsSHA256: ContentHash
+    private let survey: JobSource.Survey
+    private let sound: SoundCopy?
     private var lastTicks: Int64 = -1
     private var lastDecodeTicks: Int64 = -1
 
     static func run(_ job: ProxyJob, _ channel: WorkerChannel) throws -> WorkerFigures {
         var figures = WorkerFigures(pictures: 0, damaged: 0, cpuMilliseconds: 0)
-        let packetsSHA256 = try JobSource.packetsSHA256(job.sourceBytes, channel)
-        let source = try JobSource(job.sourceBytes, channel)
+        var job = job
+        let survey = try JobSource.survey(job.sourceBytes, channel)
+        let takesSound = job.keepsEveryPicture || survey.soundBitsPerSecond <= job.bitsPerSecond / 2
+        if takesSound, !job.keepsEveryPicture { job.leaveRoom(bitsPerSecond: survey.soundBitsPerSecond) }
+        let source = try JobSource(job.sourceBytes, channel, withSound: takesSound)
+        let sound = source.sound.map { SoundCopy($0) }
         var decoder = try PictureDecoder(source.video.parameters, timeBase: source.video.timeBase, keyFramesOnly: false, threads: job.threads)
         let packet = try Packet()
         let decoded = try DecodedPicture()
@@ -30,7 +35,10 @@ final class ProxyMaker {
         while !isOver {
             switch Result(catching: { () throws(LibAVError) in try source.read(into: packet) }) {
             case .success(.done):
-                guard packet.streamIndex == source.video.index else { continue }
+                guard packet.streamIndex == source.video.index else {
+                    if packet.streamIndex == sound?.stream.index, sound?.take(packet, source) == false { figures.damaged += 1 }
+                    continue
+                }
                 do { _ = try decoder.send(packet) } catch { figures.damaged += 1 }
             case .success:
                 isOver = true
@@ -42,7 +50,7 @@ final class ProxyMaker {
             }
             while (try? decoder.receive(into: decoded)) == .done {
                 guard let ticks = source.ticks90k(decoded.presentationTime), job.keepsEveryPicture || thinner.keeps(ticks) else { continue }
-                if maker == nil { maker = try ProxyMaker(job, like: decoded, packetsSHA256) }
+                if maker == nil { maker = try ProxyMaker(job, like: decoded, survey, sound) }
                 try maker?.add(decoded, ticks, channel)
                 figures.pictures += 1
             }
@@ -52,12 +60,13 @@ final class ProxyMaker {
         return figures
     }
 
-    private init(_ job: ProxyJob, like source: borrowing DecodedPicture, _ packetsSHA256: ContentHash) throws {
+    private init(_ job: ProxyJob, like source: borrowing DecodedPicture, _ survey: JobSource.Survey, _ sound: SoundCopy?) throws {
         let size = PictureSize.fitting(source.widthPixels, source.heightPixels, side: job.sidePixels)
         var settings = job.encoderSettings(widthPixels: size.width, heightPixels: size.height)
         settings.colors = source.colors
         self.job = job
-        self.packetsSHA256 = packetsSHA256
+        self.survey = survey
+        self.sound = sound
         encoder = try VideoEncoder(settings)
         picture = try Picture(widthPixels: size.width, heightPixels: size.height)
         packet = try Packet()
@@ -90,7 +99,8 @@ final class ProxyMaker {
     }
 
     private func begin(at ticks: Int64, _ channel: WorkerChannel) throws {
-        let initSegment = try InitSegment(streams: [encoder.parameters])
+        let initSegment = try InitSegment(streams: [encoder.parameters] + (sound.map { [$0.stream.parameters] } ?? []))
+        sound?.timescale = initSegment.tracks.last?.timescale ?? 0
         fragments.begin(
             tracks: initSegment.tracks, typicalVideoDuration: Int64(InitSegment.videoTimescale) / Int64(job.framesPerSecondMax), typicalAudioDuration: 1_024)
         begun = true
@@ -98,11 +108,13 @@ final class ProxyMaker {
             WorkerAnswer.header(
                 ProxyHeader(
                     initBytes: initSegment.bytes, codecs: initSegment.codecs, widthPixels: picture.widthPixels, heightPixels: picture.heightPixels,
-                    startTicks90k: ticks, sourcePacketsSHA256: packetsSHA256)
+                    startTicks90k: ticks, sourcePacketsSHA256: survey.packetsSHA256,
+                    soundBitsPerSecond: survey.soundBitsPerSecond, isSoundCopied: sound != nil)
             ).message)
     }
 
     private func flush(next: Int64?, _ channel: WorkerChannel) throws {
+        sound?.give(to: fragments, until: next)
         try fragments.flush(nextDecodeTime: next, isLast: next == nil) { bytes, summary in
             try channel.send(WorkerAnswer.fragment(Array(bytes), frames: summary.frames, durationTicks90k: summary.durationTicks).message)
         }
@@ -110,6 +122,13 @@ final class ProxyMaker {
 }
 
 extension ProxyJob {
+    /// The rate is that of picture and sound together.
+    mutating func leaveRoom(bitsPerSecond sound: Int) {
+        let share = Double(bitsPerSecond - sound) / Double(max(1, bitsPerSecond))
+        bitsPerSecond -= sound
+        (peakBitsPerSecond, bufferBits) = (Int(Double(peakBitsPerSecond) * share), Int(Double(bufferBits) * share))
+    }
+
     func encoderSettings(widthPixels: Int, heightPixels: Int) -> VideoEncoder.Settings {
         var settings = VideoEncoder.Settings(
             widthPixels: widthPixels, heightPixels: heightPixels, framesPerSecond: framesPerSecondMax, groupFrames: framesPerSecondMax * groupSeconds,

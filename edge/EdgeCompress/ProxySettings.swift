@@ -32,9 +32,15 @@ struct ProxySettings {
         ].compactMap { $0 }
     }
 
-    var text: String {
+    /// - Parameter header: what the worker found, where it has begun.
+    func text(_ header: ProxyHeader) -> String {
         let size = job.keepsEveryPicture ? "full size, every picture" : "\(job.bitsPerSecond) bit/s, longer side \(job.sidePixels) px at most, \(job.framesPerSecondMax) pictures/s at most"
-        return "\(size), a key frame in \(job.groupSeconds) s at least, " + job.options.map { $0.joined(separator: "=") }.joined(separator: " ")
+        return "\(size)\(Self.sound(header)), a key frame in \(job.groupSeconds) s at least, " + job.options.map { $0.joined(separator: "=") }.joined(separator: " ")
+    }
+
+    private static func sound(_ header: ProxyHeader) -> String {
+        guard header.soundBitsPerSecond > 0 else { return "" }
+        return header.isSoundCopied ? " with its sound of \(header.soundBitsPerSecond) bit/s copied" : ", its sound of \(header.soundBitsPerSecond) bit/s left out"
     }
 
     private static let framesPerSecondMax = 15

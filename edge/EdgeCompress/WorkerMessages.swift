@@ -115,6 +115,10 @@ package struct ProxyHeader: Hashable, Sendable {
     package var startTicks90k: Int64
     /// As `MadeRecord.sourcePacketsSHA256`.
     package var sourcePacketsSHA256: ContentHash
+    /// The source's, as it came; 0 where there is none.
+    package var soundBitsPerSecond = 0
+    /// False where the sound alone would have taken more than half of the rate, and is left out.
+    package var isSoundCopied = false
 }
 
 /// What a job took.
@@ -294,6 +298,8 @@ extension WorkerAnswer {
             writer.put(header.sourcePacketsSHA256.bytes)
             writer.put(header.codecs)
             writer.put(header.initBytes)
+            writer.put(header.soundBitsPerSecond)
+            writer.put(header.isSoundCopied ? 1 : 0)
             return writer.message
         case .fragment(let bytes, let frames, let duration):
             var writer = MessageWriter(kind: 20)
@@ -326,10 +332,11 @@ extension WorkerAnswer {
             let (start, width, height) = (try reader.number(), try reader.count(1...8192), try reader.count(1...8192))
             guard let packets = ContentHash(try reader.content(limit: ContentHash.byteCount)) else { throw MalformedMessage(description: "a header without the hash of its source") }
             let codecs = try reader.text()
+            let initBytes = try reader.content(limit: 64 << 10)
             self = .header(
                 ProxyHeader(
-                    initBytes: try reader.content(limit: 64 << 10), codecs: codecs, widthPixels: width, heightPixels: height, startTicks90k: start,
-                    sourcePacketsSHA256: packets))
+                    initBytes: initBytes, codecs: codecs, widthPixels: width, heightPixels: height, startTicks90k: start, sourcePacketsSHA256: packets,
+                    soundBitsPerSecond: try reader.count(0...1_000_000_000), isSoundCopied: try reader.count(0...1) == 1))
         case 20:
             let (frames, duration) = (try reader.count(1...30_000), try reader.number(0...(1 << 40)))
             self = .fragment(try reader.content(), frames: frames, durationTicks90k: duration)
