@@ -24,6 +24,8 @@ package struct MadeRecord: Hashable, Sendable, Codable {
         case thumbnails
         /// Decoded and encoded anew.
         case transcoded
+        /// The source's key frames as they are, each shown until the next.
+        case keyFrames = "key-frames"
         /// A word of a later version.
         case unrecognised
     }

@@ -220,6 +220,16 @@ private let fileMistakes: [(yaml: String, expected: String)] = [
         ])
     }
 
+    @Test func `old footage is reduced to a proxy or to its key frames, and never to both`() throws {
+        let base = "data_directory: /d\ncameras: [{id: gate, url: 'test:pattern'}]\n"
+        let keyFrames = try decode(base + "compress: {reduce: {after_days: 14, to: key-frames}}\n")
+        #expect(keyFrames.limits.reduceAfterDays == 14 && keyFrames.compressPlan()?.proxy?.copiesKeyFrames == true && keyFrames.compressPlan()?.proxy?.onlyAfterDays == 14)
+        #expect(try decode(base + "compress: {reduce: {after_days: 14, to: proxy}}\n").compressPlan()?.proxy?.copiesKeyFrames == false)
+        #expect(problems(base + "compress: {reduce: {to: key-frames}}\n").first?.contains("nothing is reduced without after_days") == true)
+        #expect(problems(base + "compress: {proxy: {enabled: true}, reduce: {after_days: 2, to: key-frames}}\n").first?.contains("all footage has a proxy") == true)
+        #expect(problems(base + "compress: {reduce: {after_days: 2, to: nothing}}\n").first?.contains("expected one of proxy, key-frames") == true)
+    }
+
     @Test func `a proxy's rate is one, or a range for the day's budget of the links`() throws {
         let base = "data_directory: /d\ncameras: [{id: gate, url: 'test:pattern'}]\n"
         #expect(try decode(base + "compress: {proxy: {enabled: true}}\n").compressPlan()?.proxy?.fittedBitsPerSecond == 64_000...150_000)

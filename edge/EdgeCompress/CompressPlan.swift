@@ -18,11 +18,14 @@ package struct CompressPlan: Sendable, Hashable {
         package var encoders: [ProxyEncoder]
         /// Only of footage that is so old and that the hub lacks, before it is reduced; nil for all footage, as soon as may be.
         package var onlyAfterDays: Int?
-        package init(bitsPerSecond: Int = 100_000, fittedBitsPerSecond: ClosedRange<Int>? = nil, encoders: [ProxyEncoder] = [.h264], onlyAfterDays: Int? = nil) {
+        /// In the place of an encoded proxy the key frames are kept, as they are.
+        package var copiesKeyFrames: Bool
+        package init(bitsPerSecond: Int = 100_000, fittedBitsPerSecond: ClosedRange<Int>? = nil, encoders: [ProxyEncoder] = [.h264], onlyAfterDays: Int? = nil, copiesKeyFrames: Bool = false) {
             self.bitsPerSecond = bitsPerSecond
             self.fittedBitsPerSecond = fittedBitsPerSecond
             self.encoders = encoders
             self.onlyAfterDays = onlyAfterDays
+            self.copiesKeyFrames = copiesKeyFrames
         }
     }
     /// A proxy of full size with every picture, at a set quality: of footage whose codec few players know, or that is too much.

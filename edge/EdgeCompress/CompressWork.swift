@@ -213,7 +213,7 @@ final class CompressWork {
         guard figures != nil, let done = made else { return true }
         made = nil
         guard let entry = try writer.finish(done, stream: stream, endBootMilliseconds: record.endBootMilliseconds, end: record.end) else { return true }
-        if !settings.job.keepsEveryPicture { cameras[camera]?.budget.spent(bytes: entry.bytes, seconds: seconds) }
+        if settings.job.bitsPerSecond > 0 { cameras[camera]?.budget.spent(bytes: entry.bytes, seconds: seconds) }
         note {
             $0.proxies += 1
             if settings.job.keepsEveryPicture { $0.transcoded += 1 }
@@ -245,13 +245,15 @@ final class CompressWork {
         cameras[record.stream.camera]?.decision = (record.run, isTranscoded)
         if isTranscoded, let wanted = plan.transcoding { return ProxySettings(wanted, try encoder(of: wanted.encoders), threads: plan.threads, record) }
         guard var wanted = plan.proxy else { return nil }
+        if wanted.onlyAfterDays != nil, try around.store.isHeld(record.id) { return nil }
+        // What is key frames already gets no smaller.
+        if wanted.copiesKeyFrames { return record.isKeyFramesOnly == true ? nil : ProxySettings(keyFramesOf: record) }
         if let rate = around.proxyRate() {
             budget.aim(at: rate.bitsPerSecond)
             cameras[record.stream.camera]?.budget = budget
             wanted.bitsPerSecond = rate.bitsPerSecond
             note { $0.proxyRate = rate }
         }
-        if wanted.onlyAfterDays != nil, try around.store.isHeld(record.id) { return nil }
         return ProxySettings(wanted, try encoder(of: wanted.encoders), threads: plan.threads, bitsPerSecond: budget.next(seconds: seconds), record)
     }
 
@@ -260,7 +262,7 @@ final class CompressWork {
     /// At the start, so that the log says what this machine can do before the first proxy is due.
     private func tryEncoders() {
         guard around.mayDecode(), !plan.proxiedCameras.isEmpty else { return }
-        for wanted in [plan.proxy?.encoders, plan.transcoding?.encoders].compactMap({ $0 }) where !isStopping() {
+        for wanted in [plan.proxy.flatMap({ $0.copiesKeyFrames ? nil : $0.encoders }), plan.transcoding?.encoders].compactMap({ $0 }) where !isStopping() {
             do { _ = try encoder(of: wanted) } catch WorkerFailure.stopped { return } catch { said("\(error)") }
         }
     }
@@ -308,8 +310,10 @@ final class CompressWork {
             run: source.run, bootID: source.bootID, startBootMilliseconds: source.startBootMilliseconds, startWall: source.startWall,
             initBytes: Int64(header.initBytes.count), initSHA256: ContentHash.sha256(header.initBytes), codecs: header.codecs, widthPixels: header.widthPixels,
             heightPixels: header.heightPixels, mediaStartTicks90k: header.startTicks90k, configVersion: plan.configVersion,
+            isKeyFramesOnly: settings.job.copiesKeyFrames ? true : nil,
             made: MadeRecord(
-                kind: .transcoded, encoder: "\(settings.job.encoder), \(LibraryVersion.libavcodec)", settings: settings.text(header),
+                kind: settings.job.copiesKeyFrames ? .keyFrames : .transcoded,
+                encoder: settings.job.copiesKeyFrames ? "none, \(LibraryVersion.libavcodec)" : "\(settings.job.encoder), \(LibraryVersion.libavcodec)", settings: settings.text(header),
                 sources: SequenceRanges(closed: source.sequence...source.sequence), sourceSHA256: source.sha256,
                 sourcePacketsSHA256: header.sourcePacketsSHA256), encodedSound: header.isSoundCopied ? source.encodedSound : nil)
         return try SegmentWriter(

@@ -47,7 +47,7 @@ package enum CompressWorker {
             var figures =
                 switch job {
                 case .thumbnails(let job): try ThumbnailMaker(job).run(channel)
-                case .proxy(let job): try ProxyMaker.run(job, channel)
+                case .proxy(let job): try job.copiesKeyFrames ? KeyFrameCopier.run(job, channel) : ProxyMaker.run(job, channel)
                 case .trial(let job): try EncoderTrial.run(job)
                 }
             figures.cpuMilliseconds = (processCPUNanoseconds() - began) / 1_000_000

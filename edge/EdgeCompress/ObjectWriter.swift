@@ -69,7 +69,7 @@ struct ObjectWriter {
             bytes: progress.bytes, sha256: sha256, fragmentRoot: progress.fragments.root, fragmentCount: progress.fragmentCount, initBytes: header.initBytes,
             initSHA256: header.initSHA256, codecs: header.codecs, widthPixels: header.widthPixels, heightPixels: header.heightPixels,
             mediaStartTicks90k: header.mediaStartTicks90k, mediaDurationTicks90k: progress.durationTicks, frames: progress.frames, drops: 0, end: end,
-            configVersion: header.configVersion, made: header.made, encodedSound: header.encodedSound)
+            configVersion: header.configVersion, isKeyFramesOnly: header.isKeyFramesOnly, made: header.made, encodedSound: header.encodedSound)
         try sink.deliver(ClosedSegment(record: record, openPath: writer.openPath.string, sidePath: writer.sidePath.string))
         return record
     }

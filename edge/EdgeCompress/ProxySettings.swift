@@ -16,6 +16,15 @@ struct ProxySettings {
         cpuSeconds = 120 + Int64(seconds * 20)
     }
 
+    /// The key frames as they are.
+    init(keyFramesOf source: SegmentRecord) {
+        job = ProxyJob(
+            sourceBytes: source.bytes, encoder: "copied", options: [], bitsPerSecond: 0, peakBitsPerSecond: 0, bufferBits: 0, sidePixels: WorkerBounds.sidePixelsMax,
+            framesPerSecondMax: 120, copiesKeyFrames: true)
+        bytesMax = 1 << 20 + source.bytes
+        cpuSeconds = 120 + Int64(Self.seconds(source))
+    }
+
     /// Full size, every picture, a set quality.
     init(_ plan: CompressPlan.Transcoding, _ encoder: ProxyEncoder, threads: Int, _ source: SegmentRecord) {
         let seconds = Self.seconds(source)
@@ -27,13 +36,14 @@ struct ProxySettings {
     /// For finding out whether an encoder works: what the plan would have it do.
     static func trials(_ plan: CompressPlan, _ encoder: ProxyEncoder) -> [ProxyJob] {
         [
-            plan.proxy.map { job($0, encoder, threads: plan.threads, bitsPerSecond: $0.bitsPerSecond, sourceBytes: 0) },
+            plan.proxy.flatMap { $0.copiesKeyFrames ? nil : job($0, encoder, threads: plan.threads, bitsPerSecond: $0.bitsPerSecond, sourceBytes: 0) },
             plan.transcoding.map { job($0, encoder, threads: plan.threads, framesPerSecond: framesPerSecondMax, sourceBytes: 0) },
         ].compactMap { $0 }
     }
 
     /// - Parameter header: what the worker found, where it has begun.
     func text(_ header: ProxyHeader) -> String {
+        if job.copiesKeyFrames { return "its key frames, each shown until the next\(Self.sound(header))" }
         let size = job.keepsEveryPicture ? "full size, every picture" : "\(job.bitsPerSecond) bit/s, longer side \(job.sidePixels) px at most, \(job.framesPerSecondMax) pictures/s at most"
         return "\(size)\(Self.sound(header)), a key frame in \(job.groupSeconds) s at least, " + job.options.map { $0.joined(separator: "=") }.joined(separator: " ")
     }

@@ -47,12 +47,14 @@ package struct ProxyJob: Hashable, Sendable {
     /// More are left out, unless all are wanted; what stays has the source's times.
     package var framesPerSecondMax: Int
     package var keepsEveryPicture: Bool
+    /// Nothing is encoded: the key frames are copied.
+    package var copiesKeyFrames: Bool
     package var groupSeconds: Int
     package var threads: Int
 
     package init(
         sourceBytes: Int64, encoder: String, options: [[String]], bitsPerSecond: Int, peakBitsPerSecond: Int, bufferBits: Int, sidePixels: Int,
-        framesPerSecondMax: Int, keepsEveryPicture: Bool = false, groupSeconds: Int = 10, threads: Int = 1
+        framesPerSecondMax: Int, keepsEveryPicture: Bool = false, copiesKeyFrames: Bool = false, groupSeconds: Int = 10, threads: Int = 1
     ) {
         self.sourceBytes = sourceBytes
         self.encoder = encoder
@@ -63,6 +65,7 @@ package struct ProxyJob: Hashable, Sendable {
         self.sidePixels = sidePixels
         self.framesPerSecondMax = framesPerSecondMax
         self.keepsEveryPicture = keepsEveryPicture
+        self.copiesKeyFrames = copiesKeyFrames
         self.groupSeconds = groupSeconds
         self.threads = threads
     }
@@ -236,7 +239,7 @@ extension WorkerRequest {
         writer.put(job.sourceBytes)
         writer.put(job.encoder)
         for value in [job.bitsPerSecond, job.peakBitsPerSecond, job.bufferBits, job.sidePixels, job.framesPerSecondMax, job.groupSeconds, job.threads] { writer.put(value) }
-        writer.put(job.keepsEveryPicture ? 1 : 0)
+        writer.put(job.copiesKeyFrames ? 2 : job.keepsEveryPicture ? 1 : 0)
         writer.put(job.options.count)
         for option in job.options { for text in option.prefix(2) { writer.put(text) } }
         return writer.message
@@ -246,12 +249,12 @@ extension WorkerRequest {
         let (source, encoder) = (try reader.number(), try reader.text())
         let (rate, peak, buffer) = (try reader.count(0...1_000_000_000), try reader.count(0...1_000_000_000), try reader.count(0...1_000_000_000))
         let (side, frames, group, threads) = (try reader.count(16...Int64(WorkerBounds.sidePixelsMax)), try reader.count(1...240), try reader.count(1...60), try reader.count(1...16))
-        let keepsEveryPicture = try reader.count(0...1) == 1
+        let pictures = try reader.count(0...2)
         let count = try reader.count(0...Int64(WorkerBounds.optionsMax))
         let options = try (0..<count).map { _ in [try reader.text(), try reader.text()] }
         return ProxyJob(
             sourceBytes: source, encoder: encoder, options: options, bitsPerSecond: rate, peakBitsPerSecond: peak, bufferBits: buffer, sidePixels: side,
-            framesPerSecondMax: frames, keepsEveryPicture: keepsEveryPicture, groupSeconds: group, threads: threads)
+            framesPerSecondMax: frames, keepsEveryPicture: pictures == 1, copiesKeyFrames: pictures == 2, groupSeconds: group, threads: threads)
     }
 
     init(_ bytes: [UInt8]) throws {

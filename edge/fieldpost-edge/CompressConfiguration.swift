@@ -15,6 +15,12 @@ extension EdgeConfiguration {
         var reduceAfterDays: Int?
         var threads: Int
 
+        /// What stays of footage that is reduced.
+        enum Reduction: String, CaseIterable {
+            case proxy
+            case keyFrames = "key-frames"
+        }
+
         static let everySecondsRange = 10...60
         static let bytesRange = 2_048...8_192
         static let kilobitsRange = 32...1_000
@@ -59,10 +65,18 @@ extension EdgeConfiguration {
                     CompressPlan.Transcoding(encoders: encoders(section), quality: quality, aboveBitsPerSecond: above.map { $0 * 1_000 }, cameras: Set(cameras))
                 )
             }
-            let reduce = section.section("reduce") { $0.optional("after_days", .integer(1...3_650, unit: "days")) } ?? nil
+            let reduced = section.section("reduce") { section -> (days: Int?, to: Reduction)? in
+                let days = section.optional("after_days", .integer(1...3_650, unit: "days"))
+                let to = section.optional("to", .choice) ?? Reduction.proxy
+                if section.has("to"), !section.has("after_days") { section.refuse("to", "nothing is reduced without after_days") }
+                if to == .keyFrames, proxy?.isEnabled == true { section.refuse("to", "all footage has a proxy, and is reduced to that; leave one of the two out") }
+                return (days, to)
+            }
+            let reduce = reduced?.days
             let threads = section.optional("threads", .integer(1...4)) ?? 1
             guard let thumbnails, var proxy, let transcoding else { return nil }
             if !proxy.isEnabled { proxy.plan.onlyAfterDays = reduce }
+            if reduce != nil, reduced?.to == .keyFrames { proxy.plan.copiesKeyFrames = true }
             return Compress(
                 thumbnails: thumbnails.everySeconds > 0 ? thumbnails : nil, proxy: proxy.isEnabled || reduce != nil ? proxy.plan : nil,
                 transcoding: transcoding.isEnabled ? transcoding.plan : nil, reduceAfterDays: reduce, threads: threads)
@@ -89,7 +103,8 @@ extension EdgeConfiguration {
               # transcode: {enabled: true, encoders: [h264], quality: 23, above_kilobits_per_second: 8000, cameras: [gate]}
               # Footage that is so old, that the hub lacks, in which nothing happened and that nobody pinned is given up where its proxy is
               # here: made as soon as energy allows, or, without the line above, when the footage is that old. Default: kept while there is space.
-              # reduce: {after_days: 14}
+              # to: proxy (default), or key-frames: those that there are, as the camera sent them, in the proxy's place.
+              # reduce: {after_days: 14, to: proxy}
               # Of decoder and encoder. Default 1; 1 to 4.
               threads: 1
 
