@@ -23,6 +23,7 @@ final class MemoryStore: CompressStore, RecordingSink {
     }
     let state = Mutex(State())
 
+    func cameras() throws -> [CameraID] { state.withLock { Set($0.main.map(\.record.stream.camera)).sorted() } }
     func next(_ stream: StreamID, from sequence: UInt64) throws -> SegmentRecord? {
         state.withLock { $0.main.first { $0.record.stream == stream && $0.record.sequence >= sequence }?.record }
     }
@@ -182,6 +183,25 @@ func engine(
         try await until("a proxy was made") { store.made(.proxy).count == 2 }
         #expect(later.stop(withinMilliseconds: 10_000))
         #expect(store.made(.proxy).map(\.record.made?.sources.description) == [nil, "1"])
+    }
+
+    @Test func footageFromACardOfACameraThatNobodyConfiguredHasPicturesAndAProxyOnceItIsThere() async throws {
+        let scratch = try TemporaryDirectory("engine")
+        let file = try memoryFile(makeFootage(scratch, "a.mp4", source: "testsrc2=size=320x180:rate=10", seconds: 10, framesPerSecond: 10))
+        let store = MemoryStore()
+        let plan = CompressPlan(cameras: [CameraID("gate")!], thumbnails: .init(everySeconds: 10), proxy: .init(bitsPerSecond: 64_000), configVersion: "1")
+        let engine = try EdgeCompressTests.engine(store, scratch, plan)
+        #expect(engine.start())
+        try await until("an encoder was tried") { engine.figures.encoders["libx264"] == "works" }
+        var record = sampleRecord(bytes: file.length, seconds: 10, frames: 100, bootID: "import-card")
+        record.stream = StreamID("patrol-7/main")!
+        record.sha256 = ContentHash.sha256(file.bytes)
+        store.state.withLock { [record] in $0.main.append((record, file)) }
+        engine.notice()
+        try await until("a proxy was made, and the pictures were packed") { store.made(.proxy).count == 1 && store.made(.thumbs).count == 1 }
+        #expect(engine.stop(withinMilliseconds: 10_000))
+        let records = store.state.withLock { $0.made.map(\.record) }
+        #expect(records.allSatisfy { $0.stream.camera == record.stream.camera && $0.bootID == "import-card" && $0.made?.sources.description == "0" })
     }
 
     @Test func proxiesAreAimedAtTheRateOfTheDayAndTheFiguresTellIt() async throws {

@@ -55,6 +55,7 @@ package struct CompressPlan: Sendable, Hashable {
             return Double(record.bytes) * 8 * 90_000 > Double(aboveBitsPerSecond) * Double(record.mediaDurationTicks90k)
         }
     }
+    /// The configured ones. Others whose footage came from cards come after them.
     package var cameras: [CameraID]
     package var thumbnails: Thumbnails?
     package var proxy: Proxy?
@@ -73,9 +74,6 @@ package struct CompressPlan: Sendable, Hashable {
         self.threads = threads
         self.configVersion = configVersion
     }
-
-    /// Those of whose footage proxies are made.
-    var proxiedCameras: [CameraID] { cameras.filter { !withOwnProxy.contains($0) } }
 
     /// Of the worker. Some encoders never work without threads of their own, however many are asked for.
     package var workerThreads: Int {

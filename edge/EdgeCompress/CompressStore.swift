@@ -3,6 +3,8 @@ import StorageIO
 
 /// What the node has recorded, for making small things of it. Calls block.
 package protocol CompressStore: Sendable {
+    /// Those with footage in the log, also from cards of cameras that nobody has configured.
+    func cameras() throws -> [CameraID]
     /// The oldest segment of the stream from this number on whose file is here; nil when there is none.
     func next(_ stream: StreamID, from sequence: UInt64) throws -> SegmentRecord?
     /// The newest entry of the stream, whether or not its file is still here.

@@ -35,6 +35,9 @@ final class CompressWork {
     private let isStopping: () -> Bool
     private let note: ((inout CompressFigures) -> Void) -> Void
     private var cameras: [CameraID: CameraState] = [:]
+    /// In the order in which they get their turns; at most `camerasMax`.
+    private var order: [CameraID] = []
+    private static let camerasMax = 1_024
     private var worker: WorkerProcess?
     private var fates = JobFates()
     private var choice = EncoderChoice()
@@ -52,12 +55,19 @@ final class CompressWork {
         self.logger = logger
         self.isStopping = isStopping
         self.note = note
-        for camera in plan.cameras {
-            cameras[camera] = CameraState(
-                grid: ThumbnailGrid(everyMilliseconds: Int64(plan.thumbnails?.everySeconds ?? 30) * 1_000),
-                budget: RateBudget(bitsPerSecond: plan.proxy?.bitsPerSecond ?? 100_000))
-        }
+        for camera in plan.cameras { add(camera) }
     }
+
+    private func add(_ camera: CameraID) {
+        guard cameras[camera] == nil, order.count < Self.camerasMax else { return }
+        order.append(camera)
+        cameras[camera] = CameraState(
+            grid: ThumbnailGrid(everyMilliseconds: Int64(plan.thumbnails?.everySeconds ?? 30) * 1_000),
+            budget: RateBudget(bitsPerSecond: plan.proxy?.bitsPerSecond ?? 100_000))
+    }
+
+    /// Those of whose footage proxies are made.
+    private var proxied: [CameraID] { order.filter { !plan.withOwnProxy.contains($0) } }
 
     func run(_ wake: WakeSignal) {
         tryEncoders()
@@ -77,7 +87,7 @@ final class CompressWork {
             if pause > 0 { wake.wait(milliseconds: pause) }
         }
         worker = nil
-        for camera in plan.cameras {
+        for camera in order {
             do { try pack(camera, .stopped, withEvents: false) } catch {
                 logger.error("thumbnails cannot be packed; the next start makes them again", metadata: ["camera": "\(camera)", "error": "\(error)"])
             }
@@ -94,11 +104,12 @@ final class CompressWork {
     /// One piece of work for each camera; false when there was none.
     private func pass() throws -> Bool {
         var hasWorked = false
-        for camera in plan.cameras where plan.thumbnails != nil && !isStopping() { hasWorked = try thumbnails(camera) || hasWorked }
+        for camera in try around.store.cameras() { add(camera) }
+        for camera in order where plan.thumbnails != nil && !isStopping() { hasWorked = try thumbnails(camera) || hasWorked }
         // Thumbnails first, everywhere: they are what a thin link carries.
         if hasWorked { return true }
         let hasProxies = plan.proxy != nil || plan.transcoding != nil
-        for camera in plan.proxiedCameras where hasProxies && !isStopping() && around.mayTranscode() { hasWorked = try proxy(camera) || hasWorked }
+        for camera in proxied where hasProxies && !isStopping() && around.mayTranscode() { hasWorked = try proxy(camera) || hasWorked }
         return hasWorked
     }
 
@@ -261,7 +272,7 @@ final class CompressWork {
 
     /// At the start, so that the log says what this machine can do before the first proxy is due.
     private func tryEncoders() {
-        guard around.mayDecode(), !plan.proxiedCameras.isEmpty else { return }
+        guard around.mayDecode(), !proxied.isEmpty else { return }
         for wanted in [plan.proxy.flatMap({ $0.copiesKeyFrames ? nil : $0.encoders }), plan.transcoding?.encoders].compactMap({ $0 }) where !isStopping() {
             do { _ = try encoder(of: wanted) } catch WorkerFailure.stopped { return } catch { said("\(error)") }
         }

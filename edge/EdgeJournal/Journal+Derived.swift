@@ -8,6 +8,11 @@ extension Journal {
         try ask { try $0.segmentIndex(of: stream, from: sequence) }.flatMap { try records(at: [$0]).first }
     }
 
+    /// Those with footage of their own in the log, recorded or from cards, whatever became of it.
+    package func camerasWithFootage() throws -> [CameraID] {
+        try ask { try $0.database.read { try JournalIndex.streamsOfSegments($0) } }.compactMap { StreamID($0) }.filter { $0.kind == .main }.map(\.camera)
+    }
+
     /// The newest entry of the stream, whatever became of its file.
     package func newestSegment(of stream: StreamID) throws -> SegmentRecord? {
         try ask { try $0.newestSegmentIndex(of: stream) }.flatMap { try records(at: [$0]).first }

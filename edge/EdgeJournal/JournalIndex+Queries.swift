@@ -164,7 +164,7 @@ extension JournalIndex {
     }
 
     /// From name to name in the index, whatever their number of segments.
-    private static func streamsOfSegments(_ database: Database) throws -> [String] {
+    static func streamsOfSegments(_ database: Database) throws -> [String] {
         let sql = """
             WITH RECURSIVE names(name) AS (
                 SELECT MIN(stream) FROM entries WHERE kind = 'segment'

@@ -69,6 +69,7 @@ struct CompressService: Service {
 struct JournalFootage: CompressStore {
     let journal: Journal
 
+    func cameras() throws -> [CameraID] { try journal.camerasWithFootage() }
     func next(_ stream: StreamID, from sequence: UInt64) throws -> SegmentRecord? { try journal.nextSegment(of: stream, from: sequence) }
     func newest(_ stream: StreamID) throws -> SegmentRecord? { try journal.newestSegment(of: stream) }
     func isHeld(_ segment: SegmentID) throws -> Bool { journal.latestStatement()?.held[segment.stream]?.contains(segment.sequence) == true }
