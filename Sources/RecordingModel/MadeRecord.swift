@@ -34,8 +34,10 @@ package struct MadeRecord: Hashable, Sendable, Codable {
     package var encoder: String
     /// Its settings, as one line of text.
     package var settings: String
-    /// Segments of the camera's `main` stream that it was made of.
+    /// Segments of one of the camera's streams that it was made of.
     package var sources: SequenceRanges
+    /// Which stream; nil for `main`.
+    package var sourceKind: StreamKind?
     /// Of one source the SHA-256 of its stored bytes, as its entry has it; of several the RFC 6962 tree head over these hashes.
     package var sourceSHA256: ContentHash
     /// Of one source, where every picture went through the encoder: the SHA-256 over the data of its video packets, one
@@ -43,11 +45,12 @@ package struct MadeRecord: Hashable, Sendable, Codable {
     /// prints the same.
     package var sourcePacketsSHA256: ContentHash?
 
-    package init(kind: Kind, encoder: String, settings: String, sources: SequenceRanges, sourceSHA256: ContentHash, sourcePacketsSHA256: ContentHash? = nil) {
+    package init(kind: Kind, encoder: String, settings: String, sources: SequenceRanges, sourceKind: StreamKind? = nil, sourceSHA256: ContentHash, sourcePacketsSHA256: ContentHash? = nil) {
         self.kind = kind
         self.encoder = encoder
         self.settings = settings
         self.sources = sources
+        self.sourceKind = sourceKind
         self.sourceSHA256 = sourceSHA256
         self.sourcePacketsSHA256 = sourcePacketsSHA256
     }

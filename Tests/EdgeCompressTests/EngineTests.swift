@@ -163,18 +163,24 @@ func engine(
     @Test func ofACameraWhoseOwnSmallStreamIsRecordedNoProxyIsMade() async throws {
         let scratch = try TemporaryDirectory("engine")
         let file = try memoryFile(makeFootage(scratch, "a.mp4", source: "testsrc2=size=320x180:rate=10", seconds: 10, framesPerSecond: 10))
+        let smallPath = try makeFootage(scratch, "b.mp4", source: "testsrc2=size=160x90:rate=10", seconds: 10, framesPerSecond: 10)
+        let smallFile = try memoryFile(smallPath)
         let store = MemoryStore()
         store.record(file, seconds: 10, frames: 100)
         let camera = CameraID("a")!
-        var small = sampleRecord(bytes: file.length, seconds: 10, frames: 100, sequence: 0, startMilliseconds: 0)
+        var small = sampleRecord(bytes: smallFile.length, seconds: 10, frames: 100, sequence: 0, startMilliseconds: 0)
         small.stream = StreamID(camera: camera, kind: .proxy)
-        store.state.withLock { $0.made = [ClosedSegment(record: small, openPath: "", sidePath: "")] }
+        store.state.withLock { [small] in
+            $0.made = [ClosedSegment(record: small, openPath: smallPath, sidePath: "")]
+            $0.main.append((small, smallFile))
+        }
         var plan = CompressPlan(cameras: [camera], thumbnails: .init(everySeconds: 10), proxy: .init(), withOwnProxy: [camera], configVersion: "1")
         let engine = try EdgeCompressTests.engine(store, scratch, plan)
         #expect(engine.start())
         try await until("a picture was made") { engine.figures.thumbnails == 1 }
         #expect(engine.stop(withinMilliseconds: 10_000))
         #expect(engine.figures.proxies == 0 && engine.figures.encoders.isEmpty)
+        #expect(store.made(.thumbs).map(\.record.made?.sourceKind) == [.proxy] && store.made(.thumbs).map(\.record.widthPixels) == [160])
         // It is not recorded any more: what has it needs no proxy, what follows does.
         plan.withOwnProxy = []
         store.record(file, seconds: 10, frames: 100)
@@ -182,7 +188,7 @@ func engine(
         #expect(later.start())
         try await until("a proxy was made") { store.made(.proxy).count == 2 }
         #expect(later.stop(withinMilliseconds: 10_000))
-        #expect(store.made(.proxy).map(\.record.made?.sources.description) == [nil, "1"])
+        #expect(store.made(.proxy).map(\.record.made?.sources.description) == [nil, "2"])
     }
 
     @Test func footageFromACardOfACameraThatNobodyConfiguredHasPicturesAndAProxyOnceItIsThere() async throws {

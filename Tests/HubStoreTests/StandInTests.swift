@@ -101,6 +101,20 @@ import Testing
         #expect(HubStore.shown([proxy(1)], in: []).isEmpty)
     }
 
+    @Test("Pictures of the small stream are matched by their times: its numbers are not those of the footage")
+    func picturesOfTheSubStream() async throws {
+        let folder = try StoreFolder()
+        let store = try folder.open()
+        var log = try ToldLog()
+        for number in 0..<6 as Range<UInt64> { try log.tellSegment(number, boot: "a", at: Int64(number) * 60_000, wall: ToldLog.wall(Self.start + Int64(number) * 60_000, .ntp)) }
+        // It is dated as its sources are numbered: minutes 2 to 4.
+        try log.tellMade(.thumbs, 0, of: 2...4, sourceKind: .proxy, wallStart: Self.start)
+        try log.push(store)
+        try log.deliver(0, to: store, kind: .thumbs)
+        let spans = try await log.timeline(store, from: Self.start, to: Self.start + 360_000).spans
+        #expect(spans.map { [($0.startUnixMilliseconds - Self.start) / 60_000, $0.standIn == .thumbnails ? 1 : 0] } == [[0, 0], [2, 1], [5, 0]])
+    }
+
     @Test("A camera's own small stream stands in by its times, for footage that is elsewhere and for time that was not recorded, and splits both where it begins and ends")
     func subStream() async throws {
         let folder = try StoreFolder()

@@ -42,7 +42,7 @@ struct ToldLog {
     }
 
     /// What was made of minutes of footage of boot `a`.
-    mutating func tellMade(_ kind: StreamKind, _ sequence: UInt64, of sources: ClosedRange<UInt64>, wallStart: Int64, lateMilliseconds: Int64 = 0) throws {
+    mutating func tellMade(_ kind: StreamKind, _ sequence: UInt64, of sources: ClosedRange<UInt64>, sourceKind: StreamKind? = nil, wallStart: Int64, lateMilliseconds: Int64 = 0) throws {
         let bytes = Self.bytes(sequence, kind)
         var record = try SegmentRecord.sample(sequence: sequence, bytes: Int64(bytes.count), sha256: .sha256(bytes))
         record.stream = StreamID(camera: camera, kind: kind)
@@ -51,7 +51,7 @@ struct ToldLog {
         record.endBootMilliseconds = Int64(sources.upperBound + 1) * 60_000
         record.startWall = Self.wall(wallStart + record.startBootMilliseconds, .ntp)
         record.made = MadeRecord(
-            kind: kind == .proxy ? .transcoded : .thumbnails, encoder: "none", settings: "none", sources: SequenceRanges(closed: sources), sourceSHA256: .zero)
+            kind: kind == .proxy ? .transcoded : .thumbnails, encoder: "none", settings: "none", sources: SequenceRanges(closed: sources), sourceKind: sourceKind, sourceSHA256: .zero)
         try tell(.segment(record), in: "a", at: record.endBootMilliseconds, wall: record.startWall)
     }
 

@@ -115,11 +115,14 @@ final class CompressWork {
 
     // MARK: Thumbnails
 
+    /// What pictures are made of: the camera's own small stream where it is recorded, since that costs less to decode.
+    private func pictured(_ camera: CameraID) -> StreamID { StreamID(camera: camera, kind: plan.withOwnProxy.contains(camera) ? .proxy : .main) }
+
     private func thumbnails(_ camera: CameraID) throws -> Bool {
         guard let plan = plan.thumbnails, var state = cameras[camera] else { return false }
-        let main = StreamID(camera: camera, kind: .main)
-        let from = try state.nextThumbnails ?? firstToDo(main, after: StreamID(camera: camera, kind: .thumbs))
-        guard let record = try around.store.next(main, from: from) else {
+        let stream = pictured(camera)
+        let from = try state.nextThumbnails ?? firstToDo(stream, after: StreamID(camera: camera, kind: .thumbs))
+        guard let record = try around.store.next(stream, from: from) else {
             cameras[camera]?.nextThumbnails = from
             if state.pack.isOver(around.clocks.now(), bootID: around.clocks.bootID, graceMilliseconds: Self.hourGraceMilliseconds) { try pack(camera, .length) }
             return false
@@ -140,11 +143,11 @@ final class CompressWork {
     }
 
     /// Where the log says that work stands: after the newest source of the newest object.
-    private func firstToDo(_ main: StreamID, after made: StreamID) throws -> UInt64 {
+    private func firstToDo(_ source: StreamID, after made: StreamID) throws -> UInt64 {
         guard let newest = try around.store.newest(made) else { return 0 }
-        if let last = newest.made?.sources.last { return last + 1 }
-        // Until now the camera's own small stream was recorded there: what has that needs nothing.
-        return try around.store.newest(main)?.sequence ?? 0
+        if let last = newest.made?.sources.last, newest.made?.sourceKind ?? .main == source.kind { return last + 1 }
+        // Until now it was made of the other stream, or, a proxy, recorded: what has that needs nothing.
+        return try around.store.newest(source)?.sequence ?? 0
     }
 
     /// Nil when the segment is given up.
@@ -164,7 +167,7 @@ final class CompressWork {
         guard let plan = plan.thumbnails, var pack = cameras[camera]?.pack, !pack.sources.isEmpty else { return }
         if withEvents { try addEvents(camera, &pack, plan) }
         let settings = "every \(plan.everySeconds) s and at events, at most \(plan.bytesMax) bytes"
-        if let record = try writer.write(pack, camera: camera, settings: settings, configVersion: self.plan.configVersion, end: end) {
+        if let record = try writer.write(pack, camera: camera, of: pictured(camera).kind, settings: settings, configVersion: self.plan.configVersion, end: end) {
             logger.debug("thumbnails packed", metadata: ["segment": "\(record.id)", "pictures": "\(record.frames)", "bytes": "\(record.bytes)"])
             note { $0.thumbnailObjects += 1 }
         }
@@ -177,11 +180,11 @@ final class CompressWork {
         let end = last.startWall.unixMilliseconds + last.endBootMilliseconds - last.startBootMilliseconds
         let events = try around.store.events(
             camera, fromUnixMilliseconds: first.startWall.unixMilliseconds, toUnixMilliseconds: end, limit: ThumbnailPack.imagesMax - pack.images.count)
-        let main = StreamID(camera: camera, kind: .main)
+        let stream = pictured(camera)
         for source in pack.sources {
             let startUnix = source.startWall.unixMilliseconds
             let within = events.filter { $0 >= startUnix && $0 < startUnix + source.endBootMilliseconds - source.startBootMilliseconds }
-            guard !within.isEmpty, let record = try around.store.next(main, from: source.sequence), record.sequence == source.sequence else { continue }
+            guard !within.isEmpty, let record = try around.store.next(stream, from: source.sequence), record.sequence == source.sequence else { continue }
             let dues = within.map { record.mediaStartTicks90k + ($0 - startUnix) * 90 }.sorted()
             for image in try images(of: record, Array(dues.prefix(WorkerBounds.duesMax)), plan) ?? [] { pack.add(image, of: record) }
         }
@@ -387,20 +390,4 @@ final class CompressWork {
         if isFirst { logger.info("decoding runs in a process of its own", metadata: ["confined_by": "\(new.confinement)"]) }
         return new
     }
-}
-
-extension WorkerJob {
-    var name: String {
-        switch self {
-        case .thumbnails: "thumbnails"
-        case .proxy: "proxy"
-        case .trial: "trial"
-        }
-    }
-}
-
-/// What a job without a source reads.
-private final class NoSource: ReadingFile {
-    var length: Int64 { 0 }
-    func read(at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int { 0 }
 }

@@ -20,14 +20,15 @@ struct ObjectWriter {
     /// One object of an hour: a fragmented MP4 of the codec MJPEG with one picture in each fragment. A fragment is
     /// `moof` (104 bytes), the 8 bytes that begin `mdat`, and the JPEG as it is: the boxes' own lengths are the index, `tfdt` is
     /// the picture's time since the object's first, in ticks of 90 kHz, and a range of the file is a picture to show.
-    func write(_ pack: ThumbnailPack, camera: CameraID, settings: String, configVersion: String, end: SegmentEnd) throws -> SegmentRecord? {
+    /// - Parameter sourceKind: of the stream whose pictures they are.
+    func write(_ pack: ThumbnailPack, camera: CameraID, of sourceKind: StreamKind, settings: String, configVersion: String, end: SegmentEnd) throws -> SegmentRecord? {
         guard let first = pack.images.first, let last = pack.images.last, let startWall = pack.startWall else { return nil }
         let stream = StreamID(camera: camera, kind: .thumbs)
         let (width, height) = (pack.images.map(\.widthPixels).max() ?? 0, pack.images.map(\.heightPixels).max() ?? 0)
         let initSegment = try InitSegment(streams: [JPEGEncoder.parameters(widthPixels: width, heightPixels: height)])
         let made = MadeRecord(
             kind: .thumbnails, encoder: "mjpeg, \(LibraryVersion.libavcodec)", settings: settings, sources: Self.ranges(pack.sources.map(\.sequence)),
-            sourceSHA256: pack.sourceSHA256)
+            sourceKind: sourceKind == .main ? nil : sourceKind, sourceSHA256: pack.sourceSHA256)
         let header = SideHeader(
             run: sink.nextRun(for: stream), bootID: pack.bootID, startBootMilliseconds: first.bootMilliseconds, startWall: startWall,
             initBytes: Int64(initSegment.bytes.count), initSHA256: ContentHash.sha256(initSegment.bytes), codecs: initSegment.codecs, widthPixels: width,

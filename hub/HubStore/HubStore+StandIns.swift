@@ -28,12 +28,19 @@ extension HubStore {
         // The better one last, so that it stands.
         for (kind, standIn) in [(StreamKind.thumbs, StandIn.thumbnails), (.proxy, .proxy)] where kind == .proxy || !lacking.isEmpty {
             var covered: [String: SequenceRanges] = [:]
+            /// Of pictures that were made of the small stream, whose numbers are not the main one's.
+            var times: [Range<Int64>] = []
             let rows = try Row.fetchCursor(
-                db, sql: "SELECT json_extract(record, '$.made.sources') AS sources, json_extract(record, '$.made') IS NULL AS is_own, record, log, log_index, start_ms, corrected_uncertainty_ms \(standInRows)",
+                db, sql: "SELECT json_extract(record, '$.made.sources') AS sources, json_extract(record, '$.made.sourceKind') AS source_kind, json_extract(record, '$.made') IS NULL AS is_own, record, log, log_index, start_ms, corrected_uncertainty_ms \(standInRows)",
                 arguments: standInArguments(node, camera, kind, from - standInMarginMilliseconds, to + standInMarginMilliseconds))
             while let row = try rows.next() {
                 if kind == .proxy, row["is_own"] {
                     subStream.append(try playable(row))
+                    continue
+                }
+                if (row["source_kind"] as String?) == StreamKind.proxy.rawValue {
+                    let object = try playable(row)
+                    times.append(object.startUnixMilliseconds..<max(object.startUnixMilliseconds, object.endUnixMilliseconds))
                     continue
                 }
                 guard let sources = (row["sources"] as String?).flatMap({ SequenceRanges($0) }) else { continue }
@@ -42,8 +49,12 @@ extension HubStore {
                 // A proxy is of one segment.
                 if kind == .proxy, let source = sources.first, lacking[log]?.contains(source) == true { proxies.append(try playable(row)) }
             }
-            for index in segments.indices where !segments[index].isHeld && covered[segments[index].log]?.contains(segments[index].segment.record.sequence) == true {
-                segments[index].standIn = standIn
+            for index in segments.indices where !segments[index].isHeld {
+                let segment = segments[index].segment
+                let isCovered = covered[segments[index].log]?.contains(segment.record.sequence) == true
+                if isCovered || times.contains(where: { $0.overlaps(segment.startUnixMilliseconds..<max(segment.startUnixMilliseconds, segment.endUnixMilliseconds)) }) {
+                    segments[index].standIn = standIn
+                }
             }
         }
         return (proxies, subStream)
