@@ -79,21 +79,26 @@ package struct HubConnection: Sendable {
         }
         await Transport.askForBBR(stream.channel)
         do {
-            return try await stream.executeThenClose { inbound, _ in
-                let answers = AnswerQueue()
-                let connection = HubConnection(host: host, channel: stream.channel, answers: answers, timeouts: timeouts, watch: LinkWatch(stream.channel))
-                return try await withThrowingTaskGroup(of: Result?.self) { group in
-                    group.addTask {
-                        await Self.collect(inbound, into: answers)
-                        return nil
+            return try await withTaskCancellationHandler {
+                try await stream.executeThenClose { inbound, _ in
+                    let answers = AnswerQueue()
+                    let connection = HubConnection(host: host, channel: stream.channel, answers: answers, timeouts: timeouts, watch: LinkWatch(stream.channel))
+                    return try await withThrowingTaskGroup(of: Result?.self) { group in
+                        group.addTask {
+                            await Self.collect(inbound, into: answers)
+                            return nil
+                        }
+                        group.addTask { try await body(connection) }
+                        defer { group.cancelAll() }
+                        while let finished = try await group.next() {
+                            if let result = finished { return result }
+                        }
+                        throw SyncError.connectionLost()
                     }
-                    group.addTask { try await body(connection) }
-                    defer { group.cancelAll() }
-                    while let finished = try await group.next() {
-                        if let result = finished { return result }
-                    }
-                    throw SyncError.connectionLost()
                 }
+            } onCancel: {
+                // A frame that waits for room in the socket of a silent link does not see the cancellation: its connection ends instead.
+                stream.channel.close(promise: nil)
             }
         } catch {
             if isOther.load(ordering: .relaxed) { throw SyncError.otherHubKey(expected: pin) }
@@ -122,6 +127,8 @@ package struct HubConnection: Sendable {
         configuration.certificateChain = chain.map { .certificate($0) }
         configuration.privateKey = .privateKey(key)
         configuration.applicationProtocols = ["http/1.1"]
+        // A silent hub does not answer the farewell either, and a node that stops or goes dark waits for it.
+        configuration.shutdownTimeout = .seconds(1)
         // The pin is the check: no name, no authority, no date.
         configuration.certificateVerification = .noHostnameVerification
         return try NIOSSLContext(configuration: configuration)
