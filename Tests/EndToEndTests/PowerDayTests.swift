@@ -6,17 +6,28 @@ import Testing
 
 /// A node on a battery, whose day passes in minutes.
 extension EndToEnd {
-    /// Lines of a recording, four a second of the test's time: the battery's percentage goes from one point to the next in a line.
-    private func replay(_ points: [(second: Double, percent: Double, amperes: Double)], speed: Double) -> String {
+    /// What the sensors say at a second of the test's time.
+    private struct Point {
+        var second: Double
+        var percent: Double
+        var panelWatts = 0.0
+        /// Into the battery, until the next point.
+        var amperes: Double
+    }
+
+    /// Lines of a recording, four a second of the test's time: percentage and panel go from one point to the next in a line.
+    private func replay(_ points: [Point], speed: Double) -> String {
         var lines: [String] = []
         for (from, to) in zip(points, points.dropFirst()) {
             for step in 0..<Int((to.second - from.second) * 4) {
                 let second = from.second + Double(step) / 4
-                let percent = from.percent + (to.percent - from.percent) * (second - from.second) / (to.second - from.second)
+                let share = (second - from.second) / (to.second - from.second)
+                let percent = from.percent + (to.percent - from.percent) * share
+                let panel = from.panelWatts + (to.panelWatts - from.panelWatts) * share
                 // A sensor that never moves would be taken for one that hangs.
                 let volts = 12.6 + percent / 200 + Double(lines.count % 7) / 1_000
                 lines.append(
-                    #"{"seconds": \#(second * speed), "confidence": "high", "readings": {"batteryPercent": \#(percent), "batteryVolts": \#(volts), "batteryAmperes": \#(from.amperes), "loadWatts": 6}}"#)
+                    #"{"seconds": \#(second * speed), "confidence": "high", "readings": {"batteryPercent": \#(percent), "batteryVolts": \#(volts), "batteryAmperes": \#(from.amperes), "panelWatts": \#(panel), "loadWatts": 6}}"#)
             }
         }
         return lines.joined(separator: "\n") + "\n"
@@ -35,8 +46,8 @@ extension EndToEnd {
 
     private func changes(_ node: Node) throws -> [PowerRecord] { try node.entries().compactMap { if case .power(let record) = $0 { record } else { nil } } }
 
-    /// From one in the afternoon to the next morning at 600 times speed: the battery empties, the node goes dark for the night, and
-    /// wakes after sunrise. Nobody does anything.
+    /// From one in the afternoon to the next morning at 600 times speed: the battery empties, the planner saves before the ladder
+    /// would, because of the night to come, the node goes dark for the night, and wakes after sunrise. Nobody does anything.
     @Test(.timeLimit(.minutes(6)))
     func aDayOnABatteryIsFollowedByCamerasLinksLogAndHub() async throws {
         let speed = 600.0
@@ -48,8 +59,11 @@ extension EndToEnd {
         let recording = try node.directory.write(
             replay(
                 [
-                    (0, 90, -1), (14, 56, -1), (30, 36, -1), (48, 13, -1), (49, 11.8, -0.02), (sunrise, 11.2, 3), (sunrise + 10, 40, 3), (sunrise + 16, 60, 3), (sunrise + 22, 88, 3),
-                    (sunrise + 120, 89, 3),
+                    Point(second: 0, percent: 90, panelWatts: 40, amperes: -1), Point(second: 12, percent: 56, panelWatts: 20, amperes: -1),
+                    Point(second: 23, percent: 43, amperes: -1), Point(second: 38, percent: 36, amperes: -1), Point(second: 52, percent: 13, amperes: -1),
+                    Point(second: 53, percent: 11.8, amperes: -0.02), Point(second: sunrise, percent: 11.2, amperes: 3),
+                    Point(second: sunrise + 10, percent: 24, panelWatts: 30, amperes: 3), Point(second: sunrise + 17, percent: 60, panelWatts: 40, amperes: 3),
+                    Point(second: sunrise + 22, percent: 88, panelWatts: 45, amperes: 3), Point(second: sunrise + 120, percent: 89, panelWatts: 45, amperes: 3),
                 ], speed: speed), to: "day.jsonl")
         let (data, hooks) = (node.data, node.directory.path("hooks"))
         try node.configure { _ in
@@ -63,8 +77,11 @@ extension EndToEnd {
             power:
               sources: [{kind: replay, path: \(recording), speed: \(Int(speed))}]
               site: {latitude: 40.12, longitude: 70.63}
+              panel: {watts: 60, tilt_degrees: 45}
+              battery: {chemistry: lifepo4, capacity_watt_hours: 512}
               sparse: {record_seconds: 5, every_seconds: 10}
               hooks: {ir_off: ["/bin/sh", "-c", "echo ir_off >> \(hooks)"], rail_off: ["/bin/sh", "-c", "echo rail_off >> \(hooks)"], rail_on: ["/bin/sh", "-c", "echo rail_on >> \(hooks)"]}
+              camera_hooks: {yard: {ir_on: ["/bin/sh", "-c", "echo yard ir_on >> \(hooks)"], ir_off: ["/bin/sh", "-c", "echo yard ir_off >> \(hooks)"]}}
               speed: \(Int(speed))
               starts_at: 2026-12-21T08:00:00Z
 
@@ -73,8 +90,11 @@ extension EndToEnd {
         try await node.enrol(hub.joinToken("north"))
         let maintainer = try await Maintainer(signedInTo: hub)
         try node.start()
+        let started = Date()
 
         try await waitFor("full", node, within: .seconds(15))
+        let plan = try #require(try await report(node))
+        #expect(plan["forecastPercentAtSunrise"] as? Double != nil && plan["nextSunriseUnixMilliseconds"] as? Int != nil && (plan["alerts"] as? [any Sendable])?.isEmpty == true, "\(plan)")
         _ = try await eventually("footage at the hub", within: .seconds(15)) { try await hub.segmentCount() > 0 ? true : nil }
         try await waitFor("reduced", node, within: .seconds(30))
         // What was under way may still arrive; then only status and log do.
@@ -106,8 +126,8 @@ extension EndToEnd {
         let text = try await node.edge("status").output
         #expect(text.contains("energy: S4 Hibernate since") && text.contains("dark until: "), "\(text)")
 
-        // Shortly before it wakes: a minute of silence is a contact no more.
-        try await Task.sleep(for: .seconds(max(0, wakes.timeIntervalSinceNow - 12)))
+        // Before it wakes, which may be earlier than it said if the sun is: a minute of silence is a contact no more.
+        try await Task.sleep(for: .seconds(max(0, started.addingTimeInterval(sunrise + 4).timeIntervalSinceNow)))
         let dark = try await sync()
         #expect(dark.presence == .quiet && dark.attention.isEmpty && dark.power?.state == .hibernate, "\(dark)")
         #expect(dark.announcedContactUnixMilliseconds.map { abs($0 - told) < 5_000 } == true)
@@ -126,6 +146,10 @@ extension EndToEnd {
         // At this speed a minute without readings is over before the first one is there.
         let states = try changes(node).map(\.state).drop { $0 == .blind }
         #expect(states == [.full, .reduced, .sparse, .hibernate, .sparse, .reduced, .full], "\(states)")
+        // The ladder alone would have recorded everything down to 55 %; and what is expected of the sun is told.
+        let reduced = try #require(try changes(node).first { $0.state == .reduced && $0.from == .full })
+        #expect(reduced.estimate?.batteryPercent.map { $0 > 57 } == true, "\(reduced)")
+        #expect(reduced.reason.contains("of a clear sky expected, the plan saves for later"), "\(reduced)")
         #expect(try changes(node).allSatisfy { !$0.reason.isEmpty && ($0.estimate != nil || $0.state == .blind) })
         #expect(try changes(node).first { $0.state == .hibernate }?.darkUntilUnixMilliseconds != nil)
         let bodies = try node.entries()
@@ -139,7 +163,10 @@ extension EndToEnd {
         let list = try await node.edge("ls", ["--all"]).output
         #expect(list.contains("S4 Hibernate: ") && list.contains("S2 Reduced: "))
         let run = try String(contentsOfFile: hooks, encoding: .utf8).split(separator: "\n")
-        #expect(run.contains("rail_off") && run.last == "rail_on" && run.contains("ir_off"), "\(run)")
+        #expect(run.contains("rail_off") && run.last { !$0.hasPrefix("yard") } == "rail_on" && run.contains("ir_off"), "\(run)")
+        // The yard's camera loses its light with the reduced state, hours before the others do.
+        let (yard, all) = (run.firstIndex(of: "yard ir_off"), run.firstIndex(of: "ir_off"))
+        #expect(run.contains("yard ir_on") && yard.flatMap { yard in all.map { yard < $0 } } == true, "\(run)")
         try await expectEverythingHome(node, hub, repeats: true)
         try await hub.stop()
     }
