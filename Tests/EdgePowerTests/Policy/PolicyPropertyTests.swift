@@ -83,30 +83,4 @@ struct PolicyPropertyTests {
             }
         }
     }
-
-    @Test(arguments: [PowerSimulation.Policy.ladder, .planner], 1...3 as ClosedRange<UInt64>)
-    func `A winter brings no cut while recording, with faulty gauges, clocks and loads neither`(policy: PowerSimulation.Policy, seed: UInt64) {
-        let weather = winter(seed: seed, days: 25)
-        let faults: [(String, (inout PowerSimulation.Faults) -> Void)] = [
-            ("none", { _ in }), ("gauge 15 % too high", { $0.gaugeFactor = 1.15 }), ("gauge 15 % too low", { $0.gaugeFactor = 0.85 }),
-            ("clock a day off", { $0.clockOffMilliseconds = 86_400_000 }), ("clock a day late", { $0.clockOffMilliseconds = -86_400_000 }),
-            ("5 W more", { $0.extraWatts = 5 }), ("a week of snow", { $0.snowDays = 8..<15 }),
-        ]
-        for (name, fault) in faults {
-            let outcome = simulation { fault(&$0.faults) }.run(policy, year: weather)
-            #expect(outcome.uncleanCuts == 0, "\(policy), seed \(seed), \(name): \(outcome.uncleanCuts) cuts")
-            #expect(outcome.cameraShare > 0.3, "\(policy), seed \(seed), \(name): it records")
-        }
-    }
-
-    @Test(arguments: [PowerSimulation.Policy.ladder, .planner]) func `Frozen and absent sensors leave a node recording a little, and no worse off than one without a policy`(
-        policy: PowerSimulation.Policy
-    ) {
-        let weather = winter(seed: 5, days: 25)
-        for fault: (inout PowerSimulation.Faults) -> Void in [{ $0.sensorsFrozenFromDay = 5 }, { $0.sensorsAbsentFromDay = 5 }] {
-            let outcome = simulation { fault(&$0.faults) }.run(policy, year: weather)
-            let always = simulation { fault(&$0.faults) }.run(.alwaysOn, year: weather)
-            #expect(outcome.uncleanCuts <= always.uncleanCuts && outcome.cameraShare > 0.3)
-        }
-    }
 }
