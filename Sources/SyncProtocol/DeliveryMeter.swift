@@ -57,6 +57,8 @@ package struct DeliveryMeter: Sendable {
     /// More was found within the last round trips, so that there may be more still.
     private var isGrowing = true
     private var grownMilliseconds: Int64?
+    /// The most that was found; it fades to half in about 45 s. What comes again after a loss is nothing new.
+    private var peakBytesPerSecond: Int64 = 0
     /// Less arrives than is sent.
     private var isBound = false
     /// The link, and not what there was to send, has bounded the rate at least once.
@@ -80,6 +82,7 @@ package struct DeliveryMeter: Sendable {
     /// - Parameter bytesPerSecond: what the last connection found; 0 when there was none.
     package init(bytesPerSecond: Int64 = 0) {
         self.bytesPerSecond = bytesPerSecond
+        peakBytesPerSecond = bytesPerSecond
         isMeasured = bytesPerSecond > 0
     }
 
@@ -100,6 +103,7 @@ package struct DeliveryMeter: Sendable {
         outstandingBytes = Int64(clamping: reading.outstandingBytes)
         arrivedEarlyBytes = Int64(clamping: reading.arrivedEarlyBytes)
         acknowledgedBytes = Int64(clamping: reading.acknowledgedBytes)
+        measureFirstPacket(reading)
         measureStall(reading, isAnswerDue, now)
         let paced = pacingRate
         measureQueue(reading, now)
@@ -107,6 +111,19 @@ package struct DeliveryMeter: Sendable {
         if reading.deliveryRate > 0 { learn(Int64(clamping: reading.deliveryRate), of: paced, isOfApplication: reading.isRateOfApplication, now) }
         isGrowing = grownMilliseconds.map { now - $0 <= 3 * roundTripMilliseconds + 500 } ?? (bytesPerSecond == 0)
     }
+
+    /// A slow link is told from a fast one by the first packet that carries something: it takes longer than the empty ones of TCP's
+    /// own handshake by the time that its bytes need. Else a whole first window would be sent into a queue that holds two packets.
+    private mutating func measureFirstPacket(_ reading: TransportReading) {
+        guard bytesPerSecond == 0, Self.firstPacketBytes.contains(acknowledgedBytes) else { return }
+        // The smoothed round trip has moved by an eighth of the difference (RFC 6298).
+        let laterMicroseconds = 8 * (Int64(reading.roundTripMicroseconds) - Int64(reading.leastRoundTripMicroseconds))
+        guard laterMicroseconds * Self.slowBytesPerSecond > acknowledgedBytes * 1_000_000 else { return }
+        bytesPerSecond = max(500, acknowledgedBytes * 1_000_000 / laterMicroseconds)
+        peakBytesPerSecond = bytesPerSecond
+        isMeasured = true
+    }
+    private static let firstPacketBytes: ClosedRange<Int64> = 500...1_500
 
     private mutating func measureStall(_ reading: TransportReading, _ isAnswerDue: Bool, _ now: Int64) {
         guard reading.outstandingBytes > 0 || isAnswerDue else {
@@ -141,9 +158,11 @@ package struct DeliveryMeter: Sendable {
         // With a second of the link under way it is the link that bounds, also where footage is held back (`hasRoom`) and the
         // kernel calls that the application. Round trips that only vary are no queue: there less arrives than was sent.
         let isBusy = !isOfApplication || outstandingBytes > bytesPerSecond
-        isBound = isBusy && queue != .empty && rate < paced - paced / 7
+        // An eighth more than the link carries is bound by it, or a full queue would stay full and lose what does not fit.
+        isBound = isBusy && queue != .empty && rate < paced - paced / 12
+        if rate > peakBytesPerSecond + peakBytesPerSecond / 20 { grownMilliseconds = now }
+        peakBytesPerSecond = max(rate, peakBytesPerSecond - peakBytesPerSecond / 256)
         if rate > bytesPerSecond {
-            if rate > bytesPerSecond + bytesPerSecond / 20 { grownMilliseconds = now }
             // A packet more or less in a round trip is a quarter of a slow link's rate.
             bytesPerSecond = isMeasured && bytesPerSecond < Self.slowBytesPerSecond ? bytesPerSecond + max(1, (rate - bytesPerSecond) / 4) : rate
         } else if isBound {
@@ -151,25 +170,26 @@ package struct DeliveryMeter: Sendable {
             bytesPerSecond += (rate - bytesPerSecond) / 8
         }
         // More than a handshake has crossed, there was more to send, and half of what left came: no queue need show.
-        let isOverfed = isBusy && acknowledgedBytes >= Self.tellingBytes && rate < paced / 2
+        let isOverfed = isBusy && acknowledgedBytes >= Self.tellingBytes && rate < paced / (isMeasured ? 2 : 4)
         if isBound || isOverfed { isMeasured = true }
         // The round trips of a slow link show a queue late: a second of it is a few packets.
         if isOverfed, bytesPerSecond < Self.slowBytesPerSecond { grownMilliseconds = nil }
     }
 
-    /// Bytes a second that may leave at most: twice what is known as long as that finds more, an eighth more to try again
+    /// Bytes a second that may leave at most: 2 / ln 2 of what is known as long as nothing but that has bounded it (what a rate is
+    /// measured to be lags by a round trip; so it doubles in each, as BBR's does), then twice as long as that finds more, an eighth more to try again
     /// later, and less than is known where less arrives and much waits on the way. Beyond that a sender finds nothing that the
     /// link has not got, and loses what its queue cannot hold.
     package var pacingRate: Int64 {
         let rate =
             switch queue {
-            case .empty where isGrowing: 2 * bytesPerSecond
+            case .empty where isGrowing: isMeasured ? 2 * bytesPerSecond : bytesPerSecond * 26 / 9
             case .short where isBound: bytesPerSecond
             case .long where isBound: bytesPerSecond - bytesPerSecond / 8
             case .empty, .short, .long: bytesPerSecond + bytesPerSecond / 8
             }
         // At first what TCP sends in a round trip of 600 ms anyway: a handshake's few bytes say little of the link.
-        return max(isMeasured ? 2_000 : 20_000, rate)
+        return max(isMeasured ? 2_000 : 24_000, rate)
     }
 
     /// How much to hand to the link at a time.

@@ -47,8 +47,7 @@ package struct NodeSyncMachine: Sendable {
     // Of this connection:
     private var isHelloDue = true
     private var isGreeted = false
-    /// What is known of the hub is worth sending by, before it has said hello.
-    private var mayAnticipate = false
+    private var anticipation = Anticipation.asFirst
     private var unanswered: [Unanswered] = []
     private var push: Push?
     private var pushes = 0
@@ -70,7 +69,7 @@ package struct NodeSyncMachine: Sendable {
         if let statement, (try? take(statement)) != nil {
             sentLogSize = self.statement?.logSize ?? 0
             arrivedLogSize = sentLogSize
-            mayAnticipate = true
+            anticipation = .asKnown
         }
     }
 
@@ -104,7 +103,7 @@ package struct NodeSyncMachine: Sendable {
 
     /// The hub refused a request: what was assumed of it may be wrong.
     package mutating func wasRefused() {
-        mayAnticipate = false
+        anticipation = .none
         helloMemory.forget()
     }
 
@@ -140,7 +139,7 @@ package struct NodeSyncMachine: Sendable {
         if !isGreeted { unheard = [] }
         if reply.logSize == 0, reconciliation == .unasked { reconciliation = .due }
         isGreeted = true
-        mayAnticipate = true
+        anticipation = .asKnown
         take(reply.grant)
         takeLogSize(reply.logSize, request)
         takePartials(reply.partials, request)
@@ -274,7 +273,8 @@ package struct NodeSyncMachine: Sendable {
                 return isAnswerDue ? .wait : .reconcile
             }
             if reconciliation == .done, !presumed.isEmpty, let statement, statement.logSize >= presumedLogSize { presumed = [:] }
-            guard isGreeted || mayAnticipate, grantBytes > 0, unconfirmed < limits.unconfirmedLimit else { return .wait }
+            let mayBegin = isGreeted || anticipation == .asKnown || anticipation == .asFirst && logSize < limits.reconcileLogSizeMin
+            guard mayBegin, grantBytes > 0, unconfirmed < limits.unconfirmedLimit else { return .wait }
             switch cargo(logSize, pace) {
             case nil: return .wait
             case .needWork?: return .needWork

@@ -59,16 +59,16 @@ import Testing
         #expect(meter.stalledMilliseconds == 5_000)
     }
 
-    @Test("The rate doubles while that finds more, stays at what the link carries once less arrives than is sent, and falls below it where much waits")
+    @Test("The rate grows by BBR's own factor until a link has bounded it, then doubles while that finds more, stays at what the link carries once less arrives than is sent, and falls below it where much waits")
     func pacing() {
         var meter = DeliveryMeter()
         let least = meter.pacingRate
         meter.read(reading(acknowledged: 1, rate: 30_000), isAnswerDue: false, nowMilliseconds: 1_000)
-        #expect(least < 60_000 && meter.pacingRate == 60_000)
+        #expect(least < 60_000 && meter.pacingRate == 86_666)
         meter.read(reading(acknowledged: 2, rate: 60_000), isAnswerDue: false, nowMilliseconds: 2_000)
-        #expect(meter.pacingRate == 120_000)
+        #expect(meter.pacingRate == 173_333)
         meter.read(reading(acknowledged: 3, rate: 100_000), isAnswerDue: false, nowMilliseconds: 3_000)
-        #expect(meter.pacingRate == 200_000)
+        #expect(meter.pacingRate == 288_888)
         meter.read(reading(acknowledged: 4, roundTrip: 800_000, rate: 100_000), isAnswerDue: false, nowMilliseconds: 4_000)
         #expect(meter.pacingRate == 100_000)
         // Long after the last growth an eighth more is tried, and given up when it only fills the queue.
@@ -76,6 +76,8 @@ import Testing
         #expect(meter.pacingRate == 112_500)
         meter.read(reading(acknowledged: 6, roundTrip: 1_100_000, rate: 95_000), isAnswerDue: false, nowMilliseconds: 61_000)
         #expect((80_000..<100_000).contains(meter.pacingRate))
+        meter.read(reading(acknowledged: 7, rate: 110_000), isAnswerDue: false, nowMilliseconds: 90_000)
+        #expect(meter.pacingRate == 220_000)
     }
 
     @Test("Round trips that vary do not slow a link down: what is sent arrives")
@@ -118,6 +120,25 @@ import Testing
         }
         #expect(hasRoom(500_000, early: 125_001) && !hasRoom(500_000, early: 125_000))
         #expect(hasRoom(749_999, early: 700_000) && !hasRoom(750_000, early: 700_000))
+    }
+
+    @Test("A slow link is known by its first full packet, and grows again where that was an accident", arguments: [
+        (982_000, 5_000), (711_000, 24_000), (780_000, 17_700), (1_500_000, 1_771),
+    ])
+    func firstPacket(firstRoundTripMicroseconds: Int64, bytesPerSecond: Int64) {
+        var meter = DeliveryMeter()
+        let smoothed = UInt32(700_000 + (firstRoundTripMicroseconds - 700_000) / 8)
+        meter.read(reading(acknowledged: 1_417, roundTrip: smoothed, least: 700_000), isAnswerDue: true, nowMilliseconds: 1_400)
+        if bytesPerSecond < 16_000 {
+            #expect(abs(meter.bytesPerSecond - bytesPerSecond) <= bytesPerSecond / 50 && meter.pacingRate < bytesPerSecond * 5 / 4 + 500)
+        } else {
+            #expect(meter.bytesPerSecond == 0 && meter.pacingRate == 24_000)
+        }
+        for tick in 1...80 {
+            let rate = UInt64(min(meter.pacingRate, 500_000))
+            meter.read(reading(acknowledged: 10_000 + UInt64(tick), roundTrip: 700_000, least: 700_000, rate: rate), isAnswerDue: true, nowMilliseconds: 1_400 + Int64(tick) * 125)
+        }
+        #expect(meter.bytesPerSecond > 400_000, "\(meter.bytesPerSecond)")
     }
 
     @Test("What waited for a link to come back says nothing of its queue or its rate")

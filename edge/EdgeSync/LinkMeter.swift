@@ -23,7 +23,7 @@ final class LinkMeter: Sendable {
     /// - Parameters:
     ///   - bytesPerSecond: what the last connection found; 0 when there was none
     ///   - bytesPerSecondMax: what the link is sent at most; nil for no bound
-    ///   - contacts: told four times a second what has arrived
+    ///   - contacts: told eight times a second what has arrived
     ///   - carried: told how many bytes have crossed the link since it was told last
     init(
         bytesPerSecond: Int64, bytesPerSecondMax: Int64? = nil, nowMilliseconds: @escaping @Sendable () -> Int64, contacts: ContactBook? = nil,
@@ -97,7 +97,7 @@ final class LinkMeter: Sendable {
     /// second, and goes on at once when the link is back. Only when a new one could be made, and the old one is silent all
     /// the same, is it of no use any more: an address has changed.
     /// - Parameters:
-    ///   - ticks: four a second, so that what is learnt of a link of long round trips is used within one
+    ///   - ticks: eight a second, so that what is learnt of a link of long round trips is used well within one
     ///   - onRoom: called when there is room again that somebody waits for
     func watch(
         _ connection: HubConnection, _ timeouts: SyncTimeouts, _ dial: @Sendable () async -> Bool, onRoom: @Sendable () -> Void, _ ticks: AsyncStream<Void>
@@ -139,7 +139,7 @@ final class LinkMeter: Sendable {
         connection.close()
     }
 
-    static let ticksPerSecond = 4
+    static let ticksPerSecond = 8
     /// Before BBR's own 10 s are over.
     private static let renewalMilliseconds: Int64 = 8_000
 }
