@@ -21,8 +21,8 @@ struct Injection: Sendable {
     /// What a camera may lose in that life beside the open group of pictures.
     var lossMilliseconds: Int64
 
-    static let killed = Injection(action: .kill, lossMilliseconds: 1_000)
-    static let torn = Injection(action: .tear, lossMilliseconds: 1_000)
+    static let killed = Injection(action: .kill, lossMilliseconds: Faults.lossToKillMilliseconds)
+    static let torn = Injection(action: .tear, lossMilliseconds: Faults.lossToKillMilliseconds)
     /// A failed sync is final for its file: at most what came since the last sync, 5 s, is lost with it.
     static let syncFailsOnce = Injection(action: .fail(EIO), kinds: "sync", lossMilliseconds: 5_000)
     static let syncsFail = Injection(action: .fail(EIO), kinds: "sync", lasts: true, lossMilliseconds: .max / 2)
@@ -84,7 +84,7 @@ extension Faults {
             let undisturbed = try await fresh()
             let calls = try await undisturbed.shortLife(injection, at: nil)
             try await undisturbed.recover()
-            let baseline = try await undisturbed.judge(lossMilliseconds: 1_000)
+            let baseline = try await undisturbed.judge(lossMilliseconds: Faults.lossToKillMilliseconds)
             try #require(baseline.problems.isEmpty, "without any fault: \(baseline.problems)")
             try #require(calls.count > 20)
 

@@ -7,6 +7,10 @@ import Testing
     /// `deploy/test --long`: exhaustive where the usual run takes a sample.
     static let isLong = ProcessInfo.processInfo.environment["FIELDPOST_LONG"] == "1"
 
+    /// What a camera may lose to a kill beside the open group of pictures: half of what is promised for a power cut. What the
+    /// kernel has taken stays; this is how far a recorder may lag behind its camera on a busy machine.
+    static let lossToKillMilliseconds: Int64 = 2_500
+
     /// A seed or the number of a call, given to replay a failure.
     static func replayed(_ name: String) -> UInt64? {
         ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }

@@ -30,7 +30,7 @@ extension Faults {
                         try node.remember()
                         let copy = try await FaultedNode(copyOf: node.past)
                         try await copy.recover()
-                        let verdict = try await copy.judge(lossMilliseconds: 1_000, decoded: decoded)
+                        let verdict = try await copy.judge(lossMilliseconds: Faults.lossToKillMilliseconds, decoded: decoded)
                         #expect(verdict.problems.isEmpty, "kill \(kill): \(verdict.problems.joined(separator: "; ")); \(replay)")
                         kills.withLock { $0 += 1 }
                         if kill == Self.killsPerSeed || !verdict.problems.isEmpty { total.withLock { $0.add(verdict) } }
