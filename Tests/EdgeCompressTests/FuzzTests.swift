@@ -27,8 +27,9 @@ import TestSupport
                 if number % 2 == 0 {
                     _ = try ready.thumbnails(file, dues: [0, 45_000, 90_000])
                 } else {
-                    let job = ProxySettings(.init(bitsPerSecond: 64_000), .h264, threads: 1, bitsPerSecond: 64_000, sampleRecord(bytes: file.length, seconds: 2)).job
-                    _ = try ready.proxy(file, job)
+                    let record = sampleRecord(bytes: file.length, seconds: 2)
+                    let settings = number % 4 == 1 ? ProxySettings(keyFramesOf: record) : ProxySettings(.init(bitsPerSecond: 64_000), .h264, threads: 1, bitsPerSecond: 64_000, record)
+                    _ = try ready.proxy(file, settings.job)
                 }
                 done += 1
             } catch WorkerFailure.refused {
