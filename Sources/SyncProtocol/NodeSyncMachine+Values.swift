@@ -44,16 +44,6 @@ extension NodeSyncMachine {
 
     // MARK: Kept within the machine
 
-    /// What is sent behind a hello before the hub has answered it.
-    enum Anticipation: Sendable {
-        case none
-        /// What the hub lacks, by what it said last.
-        case asKnown
-        /// All, where nothing is known of the hub and the log is short. Of a longer one much may be at the hub already, under
-        /// a log that was lost: it is asked first.
-        case asFirst
-    }
-
     /// How far a segment is.
     struct Begun: Sendable {
         var sha256: ContentHash

@@ -47,7 +47,8 @@ package struct NodeSyncMachine: Sendable {
     // Of this connection:
     private var isHelloDue = true
     private var isGreeted = false
-    private var anticipation = Anticipation.asFirst
+    /// What is known of the hub is worth sending by, before it has said hello.
+    private var mayAnticipate = false
     private var unanswered: [Unanswered] = []
     private var push: Push?
     private var pushes = 0
@@ -69,7 +70,7 @@ package struct NodeSyncMachine: Sendable {
         if let statement, (try? take(statement)) != nil {
             sentLogSize = self.statement?.logSize ?? 0
             arrivedLogSize = sentLogSize
-            anticipation = .asKnown
+            mayAnticipate = true
         }
     }
 
@@ -103,7 +104,7 @@ package struct NodeSyncMachine: Sendable {
 
     /// The hub refused a request: what was assumed of it may be wrong.
     package mutating func wasRefused() {
-        anticipation = .none
+        mayAnticipate = false
         helloMemory.forget()
     }
 
@@ -139,7 +140,7 @@ package struct NodeSyncMachine: Sendable {
         if !isGreeted { unheard = [] }
         if reply.logSize == 0, reconciliation == .unasked { reconciliation = .due }
         isGreeted = true
-        anticipation = .asKnown
+        mayAnticipate = true
         take(reply.grant)
         takeLogSize(reply.logSize, request)
         takePartials(reply.partials, request)
@@ -273,8 +274,7 @@ package struct NodeSyncMachine: Sendable {
                 return isAnswerDue ? .wait : .reconcile
             }
             if reconciliation == .done, !presumed.isEmpty, let statement, statement.logSize >= presumedLogSize { presumed = [:] }
-            let mayBegin = isGreeted || anticipation == .asKnown || anticipation == .asFirst && logSize < limits.reconcileLogSizeMin
-            guard mayBegin, grantBytes > 0, unconfirmed < limits.unconfirmedLimit else { return .wait }
+            guard isGreeted || mayAnticipate, grantBytes > 0, unconfirmed < limits.unconfirmedLimit else { return .wait }
             switch cargo(logSize, pace) {
             case nil: return .wait
             case .needWork?: return .needWork
