@@ -149,10 +149,11 @@ def store(answers, path):
     with open(path, "wb") as file:
         for kind, body in answers:
             if kind == 19:
-                # Three numbers, the hash of the source's packets, the codecs, the bytes.
+                # Three numbers, the hash of the source's packets, the codecs, the bytes, and what is said of sound.
                 position = 24 + 4 + 32
-                position += 4 + struct.unpack(">I", body[position : position + 4])[0] + 4
-                file.write(body[position:])
+                position += 4 + struct.unpack(">I", body[position : position + 4])[0]
+                count = struct.unpack(">I", body[position : position + 4])[0]
+                file.write(body[position + 4 : position + 4 + count])
             elif kind == 20:
                 file.write(body[20:])
 
