@@ -106,10 +106,10 @@ import TestSupport
 
     @Test func `what a state allows a link`() {
         func links(_ state: PowerState) -> LinkEnergy { NodeEnergy.links(.standard(state, reason: "why")) }
-        #expect(links(.surplus) == LinkEnergy())
-        #expect(links(.full) == LinkEnergy(reason: "why", callSeconds: 300))
-        #expect(links(.reduced) == LinkEnergy(classes: [.thumbnails, .pulled, .event], reason: "why", callSeconds: 900))
-        #expect(links(.sparse) == LinkEnergy(classes: [.pulled], reason: "why", callSeconds: 3_600))
+        #expect(links(.surplus) == LinkEnergy(state: .surplus))
+        #expect(links(.full) == LinkEnergy(state: .full, reason: "why", callSeconds: 300))
+        #expect(links(.reduced) == LinkEnergy(state: .reduced, classes: [.thumbnails, .pulled, .event], reason: "why", callSeconds: 900))
+        #expect(links(.sparse) == LinkEnergy(state: .sparse, classes: [.pulled], reason: "why", callSeconds: 3_600))
         #expect(links(.hibernate).isRadioOff && links(.halt).isRadioOff)
     }
 
@@ -120,11 +120,22 @@ import TestSupport
                 .standard(state, reason: "why"), hours: (schedule, WallEstimate(unixMilliseconds: 1_783_296_000_000 + hour * 3_600_000, source: source, uncertaintyMilliseconds: 10)))
         }
         #expect(links(.reduced, hour: 12) == NodeEnergy.links(.standard(.reduced, reason: "why")))
-        #expect(links(.reduced, hour: 16) == LinkEnergy(classes: [], reason: "why; footage waits for this state's hours", callSeconds: 900))
+        #expect(links(.reduced, hour: 16) == LinkEnergy(state: .reduced, classes: [], reason: "why; footage waits for this state's hours", callSeconds: 900))
         #expect(links(.surplus, hour: 16).classes.isEmpty && links(.surplus, hour: 16).reason != nil)
         // A clock that was never set holds nothing back, and what is off stays off.
         #expect(links(.reduced, hour: 16, source: .none) == NodeEnergy.links(.standard(.reduced, reason: "why")))
         #expect(links(.hibernate, hour: 12).isRadioOff)
+    }
+
+    @Test func `each link has limits of its own by state, and they need a section power`() throws {
+        let links = "links: [{name: sat, utc_offset: \"+05:00\", power: {full: {send: [thumbnails], hours: [\"daily 10:00-15:00\"], day_megabytes: 20}, reduced: {off: true}}}]\n"
+        let limits = try #require(try decode(links + "power: {sources: [{kind: raspberry-pi}]}\n").links.first?.limits)
+        let schedule = WeeklySchedule(windows: [.init(days: 127, startMinute: 600, endMinute: 900)], utcOffsetMinutes: 300)
+        #expect(limits == [.full: UplinkLimits(classes: [.thumbnails], hours: schedule, dayBytesMax: 20_000_000), .reduced: UplinkLimits(isOff: true)])
+        #expect(problems(links).contains { $0.contains("sat goes by power states, and there is no section power") })
+        let other = "power: {sources: [{kind: raspberry-pi}]}\nlinks: [{name: sat, power: {"
+        #expect(problems(other + "sleepy: {off: true}}}]\n").contains { $0.contains("unknown key; accepted here: blind, full, halt, hibernate, reduced, sparse, surplus") })
+        #expect(problems(other + "full: {off: true, send: [main]}}}]\n").contains { $0.contains("a link that is off sends nothing; leave out the rest") })
     }
 
     @Test func `a made-up clock runs faster from a time of its own, and its times are told by the real one`() {

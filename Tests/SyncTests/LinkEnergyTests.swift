@@ -34,6 +34,34 @@ import Testing
         #expect(uplinks.allowance(of: link).isUsable && uplinks.allowance(of: link).classes.isEmpty)
     }
 
+    @Test("A state may keep one link from being used, hold its footage for hours, or bound its day, and leaves the others alone")
+    func limitsOfOneLink() async throws {
+        let noon = Self.wall.unixMilliseconds - Self.wall.unixMilliseconds % 86_400_000 + 43_200_000
+        let now = Mutex(noon)
+        let night = WeeklySchedule(windows: [.init(days: 0b111_1111, startMinute: 1_320, endMinute: 1_440)])
+        let sat = Uplink(name: "sat", cost: 0, limits: [
+            .reduced: UplinkLimits(isOff: true), .sparse: UplinkLimits(classes: [.pulled, .event], hours: night), .full: UplinkLimits(dayBytesMax: 1_000),
+        ])
+        let lte = Uplink(name: "lte", cost: 5)
+        let box = LinkEnergyBox(LinkEnergy(state: .surplus))
+        let uplinks = Uplinks([sat, lte], wall: { WallEstimate(unixMilliseconds: now.withLock { $0 }, source: .ntp, uncertaintyMilliseconds: 1) }, nowMilliseconds: { 0 }, energy: box)
+        #expect(uplinks.choose().link?.name == "sat" && uplinks.allowance(of: sat).classes == Set(TrafficClass.allCases))
+        box.set(LinkEnergy(state: .reduced))
+        #expect(uplinks.choose().link?.name == "lte")
+        #expect(uplinks.allowance(of: sat) == UplinkAllowance(isUsable: false, classes: [], reason: "sat: not used in the power state reduced"))
+        #expect(uplinks.allowance(of: lte).classes == Set(TrafficClass.allCases))
+        box.set(LinkEnergy(state: .sparse, classes: [.pulled, .thumbnails]))
+        #expect(uplinks.allowance(of: sat).isUsable && uplinks.allowance(of: sat).classes.isEmpty)
+        now.withLock { $0 = noon + 11 * 3_600_000 }
+        #expect(uplinks.allowance(of: sat).classes == [.pulled])
+        box.set(LinkEnergy(state: .full))
+        await uplinks.add(999, to: sat)
+        #expect(uplinks.allowance(of: sat).classes == Set(TrafficClass.allCases))
+        await uplinks.add(1, to: sat)
+        #expect(uplinks.allowance(of: sat) == UplinkAllowance(isUsable: true, classes: [], reason: "sat: today's 1000 bytes are used up, which is what the power state full allows; only status and log are sent"))
+        #expect(uplinks.allowance(of: lte).classes == Set(TrafficClass.allCases) && uplinks.choose().link?.name == "sat")
+    }
+
     @Test("Whoever must be told is told by a hello that was made after the word")
     func told() async {
         let box = LinkEnergyBox()

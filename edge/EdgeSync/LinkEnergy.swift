@@ -1,8 +1,11 @@
+import RecordingModel
 import Synchronization
 import SyncProtocol
 
 /// What the node's energy allows on its links now.
 package struct LinkEnergy: Hashable, Sendable {
+    /// By which each link's own limits go (`Uplink.limits`); nil where energy is no question.
+    package var state: PowerState?
     /// Footage that may be sent; a link's own configuration may allow less. Status and log always may, while the radio is on.
     package var classes: Set<TrafficClass>
     /// No contact is begun, and the one under way ends.
@@ -14,7 +17,8 @@ package struct LinkEnergy: Hashable, Sendable {
     /// Over all links together, both directions, in a day of each link's own.
     package var dayBytesMax: Int64?
 
-    package init(classes: Set<TrafficClass> = Set(TrafficClass.allCases), isRadioOff: Bool = false, reason: String? = nil, callSeconds: Int? = nil, dayBytesMax: Int64? = nil) {
+    package init(state: PowerState? = nil, classes: Set<TrafficClass> = Set(TrafficClass.allCases), isRadioOff: Bool = false, reason: String? = nil, callSeconds: Int? = nil, dayBytesMax: Int64? = nil) {
+        self.state = state
         self.classes = classes
         self.isRadioOff = isRadioOff
         self.reason = reason
@@ -135,7 +139,7 @@ extension SyncService {
             if !energy.isRadioOff {
                 guard let seconds = energy.callSeconds, let ended = endedMilliseconds, !box.isCallUrgent else { return }
                 wait = ended + Int64(seconds) * 1_000 - contact.nowMilliseconds()
-                guard wait > 0, try await !hasWork(energy.classes) else { return }
+                guard wait > 0, try await !hasWork(energy) else { return }
             }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { [wait] in try await Task.sleep(for: .milliseconds(wait)) }
@@ -166,9 +170,9 @@ extension SyncService {
     /// While the radio is off nothing but a change of it ends the wait; this only bounds a mistake.
     private static let radioOffMilliseconds: Int64 = 3_600_000
 
-    private func hasWork(_ classes: Set<TrafficClass>) async throws -> Bool {
-        let carried = contact.uplinks.links.reduce(into: Set<TrafficClass>()) { $0.formUnion($1.classes) }
-        let allowed = classes.intersection(carried)
+    private func hasWork(_ energy: LinkEnergy) async throws -> Bool {
+        let carried = contact.uplinks.links.reduce(into: Set<TrafficClass>()) { $0.formUnion($1.classes(in: energy.state)) }
+        let allowed = energy.classes.intersection(carried)
         guard !allowed.isEmpty else { return false }
         return try await !contact.source.waiting(query(allowed)).isEmpty
     }

@@ -19,11 +19,14 @@ package struct Uplink: Hashable, Sendable {
     package var hours: WeeklySchedule?
     /// What it is sent at most, in bytes a second.
     package var bytesPerSecondMax: Int64?
+    /// What each power state asks of this link beside all of that.
+    package var limits: [PowerState: UplinkLimits]
 
     package init(
         name: String, device: String? = nil, cost: Int = 0, classes: Set<TrafficClass> = Set(TrafficClass.allCases), dayBudgetBytes: Int64? = nil, monthBudgetBytes: Int64? = nil,
-        hours: WeeklySchedule? = nil, bytesPerSecondMax: Int64? = nil
+        hours: WeeklySchedule? = nil, bytesPerSecondMax: Int64? = nil, limits: [PowerState: UplinkLimits] = [:]
     ) {
+        self.limits = limits
         self.name = name
         self.device = device
         self.cost = cost
@@ -36,6 +39,25 @@ package struct Uplink: Hashable, Sendable {
 
     /// The routes of the machine, without bounds.
     package static let any = Uplink(name: "default")
+}
+
+/// What a power state asks of one link.
+package struct UplinkLimits: Hashable, Sendable {
+    /// Not even status and log: the link is not used, others may be.
+    package var isOff: Bool
+    /// Footage that may go over it, as far as its own configuration allows that.
+    package var classes: Set<TrafficClass>
+    /// When footage may; nil for always.
+    package var hours: WeeklySchedule?
+    /// What may have crossed the link in a day, whatever the state was then, in bytes; only status and log go beyond.
+    package var dayBytesMax: Int64?
+
+    package init(isOff: Bool = false, classes: Set<TrafficClass> = Set(TrafficClass.allCases), hours: WeeklySchedule? = nil, dayBytesMax: Int64? = nil) {
+        self.isOff = isOff
+        self.classes = classes
+        self.hours = hours
+        self.dayBytesMax = dayBytesMax
+    }
 }
 
 /// What has crossed a link today and this month. While the clock is not set it counts for the last day that was known.
@@ -83,9 +105,13 @@ package struct UplinkAllowance: Hashable, Sendable {
 }
 
 extension Uplink {
-    /// - Parameter isUp: whether its interface is there and up.
-    package func allowance(_ usage: UplinkUsage, at wall: WallEstimate, isUp: Bool) -> UplinkAllowance {
+    /// - Parameters:
+    ///   - isUp: whether its interface is there and up
+    ///   - state: nil where energy is no question
+    package func allowance(_ usage: UplinkUsage, at wall: WallEstimate, isUp: Bool, state: PowerState? = nil) -> UplinkAllowance {
         func not(_ reason: String) -> UplinkAllowance { UplinkAllowance(isUsable: false, classes: [], reason: reason) }
+        let asked = state.flatMap { limits[$0] }
+        if let state, asked?.isOff == true { return not("\(name): not used in the power state \(state.rawValue)") }
         guard isUp else { return not("\(name): the interface \(device ?? "") is not up") }
         if let hours, !hours.includes(wall) { return not("\(name): outside of its hours") }
         var usage = usage
@@ -96,11 +122,26 @@ extension Uplink {
             if used >= budget + budget / 10 { return not(reason) }
             return UplinkAllowance(isUsable: true, classes: [], reason: reason + "; only status and log are sent")
         }
-        return UplinkAllowance(isUsable: true, classes: classes)
+        guard let state, let asked else { return UplinkAllowance(isUsable: true, classes: classes) }
+        if let most = asked.dayBytesMax, usage.dayBytes >= most {
+            return UplinkAllowance(isUsable: true, classes: [], reason: "\(name): today's \(most) bytes are used up, which is what the power state \(state.rawValue) allows; only status and log are sent")
+        }
+        if let hours = asked.hours, !hours.includes(wall) {
+            return UplinkAllowance(isUsable: true, classes: [], reason: "\(name): footage waits for the hours of the power state \(state.rawValue)")
+        }
+        let left = classes(in: state)
+        return UplinkAllowance(isUsable: true, classes: left, reason: left == classes ? nil : "\(name): less is sent in the power state \(state.rawValue)")
+    }
+
+    /// Footage that this link may carry at all in a state.
+    func classes(in state: PowerState?) -> Set<TrafficClass> {
+        guard let asked = state.flatMap({ limits[$0] }) else { return classes }
+        return asked.isOff ? [] : classes.intersection(asked.classes)
     }
 
     func day(of wall: WallEstimate) -> Int64? { (hours ?? WeeklySchedule(windows: [])).day(of: wall) }
-    var hasBudget: Bool { dayBudgetBytes != nil || monthBudgetBytes != nil }
+    /// The least of what bounds it; nil where nothing does.
+    var leastBudgetBytes: Int64? { ([dayBudgetBytes, monthBudgetBytes].compactMap(\.self) + limits.values.compactMap(\.dayBytesMax)).min() }
 }
 
 /// Which link is used, and what has crossed each. A value; `Uplinks` owns it.
@@ -118,16 +159,16 @@ package struct UplinkPlan: Sendable {
         self.usage = usage.filter { name, _ in links.contains { $0.name == name } }
     }
 
-    package func allowance(of link: Uplink, at wall: WallEstimate, isUp: (String) -> Bool) -> UplinkAllowance {
-        link.allowance(usage[link.name] ?? UplinkUsage(), at: wall, isUp: link.device.map(isUp) ?? true)
+    package func allowance(of link: Uplink, at wall: WallEstimate, isUp: (String) -> Bool, state: PowerState? = nil) -> UplinkAllowance {
+        link.allowance(usage[link.name] ?? UplinkUsage(), at: wall, isUp: link.device.map(isUp) ?? true, state: state)
     }
 
     /// The cheapest link that can be used; one that failed lately comes after those that did not.
     /// - Returns: why there is none, where there is none.
-    package func choose(at wall: WallEstimate, nowMilliseconds now: Int64, isUp: (String) -> Bool) -> (link: Uplink?, reason: String?) {
+    package func choose(at wall: WallEstimate, nowMilliseconds now: Int64, isUp: (String) -> Bool, state: PowerState? = nil) -> (link: Uplink?, reason: String?) {
         var reasons: [String] = []
         let usable = links.enumerated().filter { _, link in
-            let allowance = allowance(of: link, at: wall, isUp: isUp)
+            let allowance = allowance(of: link, at: wall, isUp: isUp, state: state)
             if !allowance.isUsable, let reason = allowance.reason { reasons.append(reason) }
             return allowance.isUsable
         }

@@ -38,15 +38,15 @@ package final class Uplinks: Sendable {
     }
 
     func choose() -> (link: Uplink?, reason: String?) {
-        let (wall, now) = (wall(), nowMilliseconds())
-        if let energy = energy?.energy, energy.isRadioOff { return (nil, "the radio is off: \(energy.reason ?? "to save energy")") }
-        return state.withLock { $0.plan.choose(at: wall, nowMilliseconds: now, isUp: isUp) }
+        let (wall, now, energy) = (wall(), nowMilliseconds(), energy?.energy)
+        if let energy, energy.isRadioOff { return (nil, "the radio is off: \(energy.reason ?? "to save energy")") }
+        return state.withLock { $0.plan.choose(at: wall, nowMilliseconds: now, isUp: isUp, state: energy?.state) }
     }
 
     func allowance(of link: Uplink) -> UplinkAllowance {
-        let wall = wall()
-        let (allowance, used) = state.withLock { ($0.plan.allowance(of: link, at: wall, isUp: isUp), $0.plan.usedToday(at: wall)) }
-        return energy.map { allowance.limited(by: $0.energy, usedTodayBytes: used) } ?? allowance
+        let (wall, energy) = (wall(), energy?.energy)
+        let (allowance, used) = state.withLock { ($0.plan.allowance(of: link, at: wall, isUp: isUp, state: energy?.state), $0.plan.usedToday(at: wall)) }
+        return energy.map { allowance.limited(by: $0, usedTodayBytes: used) } ?? allowance
     }
 
     func failed(_ link: Uplink) {
@@ -60,9 +60,8 @@ package final class Uplinks: Sendable {
         let wall = wall()
         let due = state.withLock { state -> [String: UplinkUsage]? in
             state.plan.add(bytes, to: link, at: wall)
-            guard link.hasBudget || energy?.energy.dayBytesMax != nil else { return nil }
+            guard let budget = [link.leastBudgetBytes, energy?.energy.dayBytesMax].compactMap(\.self).min() else { return nil }
             state.unsavedBytes += bytes
-            let budget = [link.dayBudgetBytes, link.monthBudgetBytes, energy?.energy.dayBytesMax].compactMap(\.self).min() ?? .max
             guard state.unsavedBytes >= max(Self.unsavedBytesMin, budget / 100) else { return nil }
             state.unsavedBytes = 0
             return state.plan.usage

@@ -75,6 +75,8 @@ extension EdgeConfiguration {
           #   hours: ["daily 22:00-06:00"]
           #   # Where hours and days are. Default Z (UTC).
           #   utc_offset: "+05:00"
+          #   # With power: what a state asks of this link beside what it asks of all: off, send, hours, day_megabytes.
+          #   # power: {reduced: {off: true}, full: {send: [thumbnails], hours: ["daily 10:00-15:00"], day_megabytes: 20}}
 
         \(Power.example)
 

@@ -33,12 +33,30 @@ extension EdgeConfiguration {
         let rate = section.optional("rate_kilobits", .integer(8...10_000_000, unit: "kbit/s")).map { Int64($0) * 125 }
         let windows = section.list("hours", 0...WeeklySchedule.windowsMax) { item in item.value(.custom(WeeklySchedule.expectation) { WeeklySchedule.Window($0) }) }
         let offset = section.optional("utc_offset", .custom("a distance from UTC, such as \"+01:00\", \"-03:30\" or Z") { WeeklySchedule.utcOffsetMinutes($0) }) ?? 0
+        let limits = section.section("power") { readLimits($0, utcOffsetMinutes: offset) } ?? [:]
         guard let name else { return nil }
         // The distance from UTC also says when a day's budget begins.
         let always = [WeeklySchedule.Window(days: 0b111_1111, startMinute: 0, endMinute: 1_440)]
         return Uplink(
             name: name, device: device, cost: cost, classes: section.has("send") ? Set(classes) : Set(TrafficClass.allCases), dayBudgetBytes: day, monthBudgetBytes: month,
-            hours: windows.isEmpty && offset == 0 ? nil : WeeklySchedule(windows: windows.isEmpty ? always : windows, utcOffsetMinutes: offset), bytesPerSecondMax: rate)
+            hours: windows.isEmpty && offset == 0 ? nil : WeeklySchedule(windows: windows.isEmpty ? always : windows, utcOffsetMinutes: offset), bytesPerSecondMax: rate, limits: limits)
+    }
+
+    /// What each power state asks of a link.
+    private static func readLimits(_ section: StrictMapping, utcOffsetMinutes: Int) -> [PowerState: UplinkLimits] {
+        PowerState.allCases.reduce(into: [:]) { limits, state in
+            guard section.has(state.rawValue) else { return }
+            limits[state] = section.section(state.rawValue) { part in
+                let isOff = part.optional("off", .boolean) ?? false
+                let classes = part.list("send", 0...TrafficClass.allCases.count) { item in item.value(.trafficClass) }
+                let windows = part.list("hours", 0...WeeklySchedule.windowsMax) { item in item.value(.custom(WeeklySchedule.expectation) { WeeklySchedule.Window($0) }) }
+                let day = part.optional("day_megabytes", .integer(1...1_000_000_000, unit: "MB")).map { Int64($0) * 1_000_000 }
+                if isOff, part.has("send") || part.has("hours") || day != nil { part.refuse("off", "a link that is off sends nothing; leave out the rest") }
+                return UplinkLimits(
+                    isOff: isOff, classes: part.has("send") ? Set(classes) : Set(TrafficClass.allCases),
+                    hours: windows.isEmpty ? nil : WeeklySchedule(windows: windows, utcOffsetMinutes: utcOffsetMinutes), dayBytesMax: day)
+            }
+        }
     }
 
     /// What has crossed each link is kept in the data directory: a restart opens no budget anew.

@@ -1,4 +1,5 @@
 import EdgeCapture
+import EdgeSync
 import Logging
 import RecordingModel
 import ServiceSupport
@@ -33,6 +34,7 @@ extension EdgeConfiguration {
         }
         let compress = root.section("compress") { Compress.read($0, cameras: cameras) }
         let power = root.node("power").map { $0.mapping { Power.read($0, cameras: cameras.map(\.id)) } }
+        if power == nil, let link = links.first(where: { !$0.limits.isEmpty }) { root.refuse("links", "\(link.name) goes by power states, and there is no section power:") }
         guard let dataDirectory, let storage, let listener, let hub, let sync, let compress, let log, let metrics else { return nil }
         return EdgeConfiguration(
             dataDirectory: dataDirectory, site: site, segmentSeconds: segmentSeconds, cameras: cameras, storage: storage, listener: listener, hub: hub, sync: sync, compress: compress, links: links,

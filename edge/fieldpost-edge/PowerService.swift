@@ -75,7 +75,7 @@ final class NodeEnergy: Sendable {
             reason = "\(directives.reason); footage waits for this state's hours"
         }
         return LinkEnergy(
-            classes: classes, isRadioOff: directives.link == .radioOff, reason: reason,
+            state: directives.state, classes: classes, isRadioOff: directives.link == .radioOff, reason: reason,
             callSeconds: directives.heartbeatSeconds <= stayingSeconds ? nil : directives.heartbeatSeconds, dayBytesMax: directives.bytesPerDayMax)
     }
 }
