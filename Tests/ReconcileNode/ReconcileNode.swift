@@ -199,7 +199,7 @@ final class Source: SyncSource, @unchecked Sendable {
     }
     func batch(from start: UInt64, plainBytes: Int) async throws -> EntryBatch? {
         // What the hub lacks of the long log is not to be sent here: to have said so is all that is measured.
-        guard let first = fresh.first, start > 0, start <= first.work.logIndex, let index = sample.batches.firstIndex(where: { $0.lowerBound == Int(start) }) else { throw Enough() }
+        guard let first = fresh.first, start >= first.work.logIndex, let index = sample.batches.firstIndex(where: { $0.lowerBound == Int(start) }) else { throw Enough() }
         let (lines, start, checkpoint) = sample.batch(index)
         return EntryBatch(start: start, lines: lines, checkpoint: checkpoint)
     }
