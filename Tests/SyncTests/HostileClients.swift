@@ -22,6 +22,8 @@ final class HostileClients: Sendable {
     private let port: Int
     private let log: LogID
     private let context: NIOSSLContext
+    /// A thread of their own: on those of the hub and the good node they would be in the way before the hub has seen them.
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let state = Mutex(State())
     private let perKind: Int
 
@@ -48,12 +50,13 @@ final class HostileClients: Sendable {
             return Array(state.channels.values)
         }
         for channel in channels { channel.close(promise: nil) }
+        group.shutdownGracefully { _ in }
     }
 
     var summary: String { state.withLock { "\($0.connected) hostile connections, \($0.closed) of them ended" } }
 
     private func connect(_ kind: Kind) -> EventLoopFuture<Void> {
-        ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        ClientBootstrap(group: group)
             .channelInitializer { [context] channel in
                 channel.eventLoop.makeCompletedFuture {
                     if kind.speaksTLS { try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: context, serverHostname: nil)) }

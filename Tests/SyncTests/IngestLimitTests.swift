@@ -136,13 +136,18 @@ import TestSupport
             _ = try await enrol(with: hub.token("villain", secret: String(repeating: "63", count: 16)), identity: villain.identity)
             // The first run warms what is made once.
             _ = try await Self.throughput(hub, seed: 1)
-            let alone = try await Self.throughput(hub, seed: 2)
-            let attack = try HostileClients(port: hub.port, identity: villain.identity, log: villain.log, perKind: 20)
-            defer { attack.stop() }
-            try await attack.begun()
-            let beside = try await Self.throughput(hub, seed: 3)
-            #expect(beside > alone / 2, "\(beside) MB/s beside hostile clients, \(alone) MB/s alone")
-            print("good node: \(alone) MB/s alone, \(beside) MB/s beside hostile clients; \(attack.summary)")
+            // By turns, and the median of three: a second of somebody else's work on this machine is as much as what is measured.
+            var shares: [Double] = []
+            for round in UInt8(0)..<3 {
+                let alone = try await Self.throughput(hub, seed: 2 + 2 * round)
+                let attack = try HostileClients(port: hub.port, identity: villain.identity, log: villain.log, perKind: 20)
+                defer { attack.stop() }
+                try await attack.begun()
+                let beside = try await Self.throughput(hub, seed: 3 + 2 * round)
+                shares.append(beside / alone)
+                print("good node: \(alone) MB/s alone, \(beside) MB/s beside hostile clients; \(attack.summary)")
+            }
+            #expect(shares.sorted()[1] > 0.5, "shares of its own throughput beside hostile clients: \(shares)")
         }
     }
 
