@@ -62,6 +62,8 @@ private let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     /// The shell writes its number first, so that the test knows when it runs, and whom to look for.
     private func stopped(_ atStop: PowerCommand.AtStop, _ script: String) async throws -> (sentence: String, took: Duration, process: Int32) {
         let (words, file) = (["/bin/sh", "-c", "echo $$ > \(file); \(script)"], file)
+        // The number of an earlier program would be taken for this one's.
+        try? FileManager.default.removeItem(atPath: file)
         let task = Task { () -> String in
             do { try await PowerCommand.runUntilCancelled(words, atStop: atStop) } catch { return "\(error)" }
             return ""
