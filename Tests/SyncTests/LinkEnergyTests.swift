@@ -62,6 +62,26 @@ import Testing
         #expect(uplinks.allowance(of: lte).classes == Set(TrafficClass.allCases) && uplinks.choose().link?.name == "sat")
     }
 
+    @Test("Footage that waits for hours or a budget is no reason to call", .timeLimit(.minutes(1)), arguments: [
+        UplinkLimits(hours: WeeklySchedule(windows: [])), UplinkLimits(classes: []), UplinkLimits(dayBytesMax: 1),
+    ])
+    func waitingFootage(limits: UplinkLimits) async throws {
+        try await LoopbackHub.with { hub in
+            let source = try MemorySource(segments: [[1, 2, 3]])
+            _ = try await enrol(with: hub.token("node"), identity: source.identity)
+            let link = Uplink(name: "sat", limits: [.reduced: limits])
+            let uplinks = Uplinks([link], wall: { Self.wall }, nowMilliseconds: { 0 }, energy: LinkEnergyBox(LinkEnergy(state: .reduced, callSeconds: 3_600)))
+            await uplinks.add(10, to: link)
+            let sync = try hub.service(source, uplinks: uplinks)
+            let running = Task { await sync.run { try await Task.sleep(for: .milliseconds(min($0, 100))) } }
+            defer { running.cancel() }
+            _ = try await eventually("a contact that ended", within: .seconds(10)) { sync.progress.contacts == 1 && !sync.progress.isConnected ? true : nil }
+            // Nothing is to happen, and nothing tells of that.
+            try await Task.sleep(for: .milliseconds(800))
+            #expect(sync.progress.contacts == 1 && hub.blobs.isEmpty)
+        }
+    }
+
     @Test("Whoever must be told is told by a hello that was made after the word")
     func told() async {
         let box = LinkEnergyBox()

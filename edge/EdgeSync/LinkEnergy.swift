@@ -139,7 +139,7 @@ extension SyncService {
             if !energy.isRadioOff {
                 guard let seconds = energy.callSeconds, let ended = endedMilliseconds, !box.isCallUrgent else { return }
                 wait = ended + Int64(seconds) * 1_000 - contact.nowMilliseconds()
-                guard wait > 0, try await !hasWork(energy) else { return }
+                guard wait > 0, try await !hasWork() else { return }
             }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { [wait] in try await Task.sleep(for: .milliseconds(wait)) }
@@ -170,9 +170,10 @@ extension SyncService {
     /// While the radio is off nothing but a change of it ends the wait; this only bounds a mistake.
     private static let radioOffMilliseconds: Int64 = 3_600_000
 
-    private func hasWork(_ energy: LinkEnergy) async throws -> Bool {
-        let carried = contact.uplinks.links.reduce(into: Set<TrafficClass>()) { $0.formUnion($1.classes(in: energy.state)) }
-        let allowed = energy.classes.intersection(carried)
+    /// By what a contact itself may send: footage that waits for hours or for tomorrow's budget is no reason to call.
+    private func hasWork() async throws -> Bool {
+        let uplinks = contact.uplinks
+        let allowed = uplinks.links.reduce(into: Set<TrafficClass>()) { $0.formUnion(uplinks.allowance(of: $1).classes) }
         guard !allowed.isEmpty else { return false }
         return try await !contact.source.waiting(query(allowed)).isEmpty
     }

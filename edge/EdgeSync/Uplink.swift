@@ -129,14 +129,8 @@ extension Uplink {
         if let hours = asked.hours, !hours.includes(wall) {
             return UplinkAllowance(isUsable: true, classes: [], reason: "\(name): footage waits for the hours of the power state \(state.rawValue)")
         }
-        let left = classes(in: state)
+        let left = classes.intersection(asked.classes)
         return UplinkAllowance(isUsable: true, classes: left, reason: left == classes ? nil : "\(name): less is sent in the power state \(state.rawValue)")
-    }
-
-    /// Footage that this link may carry at all in a state.
-    func classes(in state: PowerState?) -> Set<TrafficClass> {
-        guard let asked = state.flatMap({ limits[$0] }) else { return classes }
-        return asked.isOff ? [] : classes.intersection(asked.classes)
     }
 
     func day(of wall: WallEstimate) -> Int64? { (hours ?? WeeklySchedule(windows: [])).day(of: wall) }
