@@ -19,13 +19,24 @@ package enum CRC32C {
 
     private static let isInProcessor = fieldpost_has_crc32c() != 0
 
-    package static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        isInProcessor ? ~fieldpost_crc32c(~0, bytes.baseAddress, bytes.count) : checksumByTable(bytes)
+    package static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 { ~state(~0, after: bytes) }
+
+    static func checksumByTable(_ bytes: UnsafeRawBufferPointer) -> UInt32 { ~stateByTable(~0, after: bytes) }
+
+    /// Of bytes that come in pieces.
+    struct Running: Sendable {
+        private var state: UInt32 = ~0
+        var checksum: UInt32 { ~state }
+        mutating func update(_ bytes: UnsafeRawBufferPointer) { state = CRC32C.state(state, after: bytes) }
     }
 
-    static func checksumByTable(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    private static func state(_ state: UInt32, after bytes: UnsafeRawBufferPointer) -> UInt32 {
+        isInProcessor ? fieldpost_crc32c(state, bytes.baseAddress, bytes.count) : stateByTable(state, after: bytes)
+    }
+
+    private static func stateByTable(_ state: UInt32, after bytes: UnsafeRawBufferPointer) -> UInt32 {
         flat.withUnsafeBufferPointer { table in
-            var crc: UInt32 = ~0
+            var crc = state
             var position = 0
             while bytes.count - position >= 8 {
                 let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self)) ^ UInt64(crc)
@@ -40,7 +51,7 @@ package enum CRC32C {
                 crc = (crc >> 8) ^ table[Int((crc ^ UInt32(bytes[position])) & 0xFF)]
                 position += 1
             }
-            return ~crc
+            return crc
         }
     }
 }

@@ -65,23 +65,35 @@ package enum FrameCoding {
         return wire
     }
 
+    /// How many of the first bytes of kind and payload are not the bytes that a frame carries, as far as `head` tells.
+    static func headByteCount(_ head: some Collection<UInt8>) -> Int {
+        guard head.first == dataKind else { return 1 }
+        // Kind, length of the stream's name, the name, sequence, offset.
+        return head.dropFirst().first.map { 18 + Int($0) } ?? 2
+    }
+
     /// Decodes kind and payload, whose checksum has been compared.
     static func decode(_ body: ArraySlice<UInt8>) throws(FrameFault) -> Frame {
-        guard let kind = body.first else { throw .malformed }
-        var reader = ByteReader(body.dropFirst())
-        switch kind {
-        case 1:
-            return .entries(Array(body.dropFirst()))
-        case dataKind:
+        let count = min(headByteCount(body), body.count)
+        return try decode(head: body.prefix(count), rest: Array(body.dropFirst(count)))
+    }
+
+    /// - Parameter head: so much of it as `headByteCount` says.
+    static func decode(head: ArraySlice<UInt8>, rest: [UInt8]) throws(FrameFault) -> Frame {
+        switch head.first {
+        case nil: throw .malformed
+        case 1?: return .entries(rest)
+        case dataKind?:
+            var reader = ByteReader(head.dropFirst())
             guard let segment = reader.segment(), let offset = reader.integer(8), offset <= UInt64(Int64.max) else { throw .malformed }
-            return .data(segment: segment, offset: Int64(offset), bytes: Array(reader.rest))
-        case 3:
+            return .data(segment: segment, offset: Int64(offset), bytes: rest)
+        case 3?:
+            var reader = ByteReader(rest[...])
             guard let segment = reader.segment(), let length = reader.integer(8), length <= UInt64(Int64.max),
                 reader.rest.count == ContentHash.byteCount, let hash = ContentHash(reader.rest)
             else { throw .malformed }
             return .end(segment: segment, length: Int64(length), sha256: hash)
-        default:
-            throw .unknownKind(kind)
+        case let kind?: throw .unknownKind(kind)
         }
     }
 
@@ -121,36 +133,77 @@ struct ByteReader {
     }
 }
 
-/// Cuts a stream of bytes into frames, however the bytes arrive. Keeps at most one frame's bytes.
+/// Cuts a stream of bytes into frames, however the bytes arrive. The bytes of a frame are copied once, to where they stay.
 package struct FrameParser: Sendable {
-    private var buffer: [UInt8] = []
-    private var consumed = 0
+    /// Bytes for which room is made before they come: a length that is only declared takes none.
+    private static let reservedBytesMax = 64 << 10
+
+    /// Of the frame that is coming: its length, once it is whole; kind and what names the bytes; the bytes; the checksum.
+    private var length: [UInt8] = []
+    private var declared = 0
+    private var head: [UInt8] = []
+    private var rest: [UInt8] = []
+    private var sum: [UInt8] = []
+    private var running = CRC32C.Running()
+    private var whole: ArraySlice<Frame> = []
+    private var fault: FrameFault?
 
     package init() {}
 
     package mutating func append(_ bytes: some Collection<UInt8>) {
-        if consumed > 0 {
-            buffer.removeSubrange(0..<consumed)
-            consumed = 0
+        if bytes.withContiguousStorageIfAvailable({ append(UnsafeRawBufferPointer($0)) }) == nil { Array(bytes).withUnsafeBytes { append($0) } }
+    }
+
+    package mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        var position = 0
+        func piece(_ wanted: Int) -> UnsafeRawBufferPointer {
+            let end = position + min(wanted, bytes.count - position)
+            defer { position = end }
+            return UnsafeRawBufferPointer(rebasing: bytes[position..<end])
         }
-        buffer += bytes
+        while position < bytes.count, fault == nil {
+            if length.count < 4 {
+                length += piece(4 - length.count)
+                if length.count == 4 { begin() }
+            } else if head.count < headCount {
+                let piece = piece(headCount - head.count)
+                running.update(piece)
+                head += piece
+                if head.count == headCount { rest.reserveCapacity(min(declared - head.count, Self.reservedBytesMax)) }
+            } else if head.count + rest.count < declared {
+                let piece = piece(declared - head.count - rest.count)
+                running.update(piece)
+                rest.append(contentsOf: piece)
+            } else {
+                sum += piece(4 - sum.count)
+                if sum.count == 4 { end() }
+            }
+        }
+    }
+
+    private var headCount: Int { min(FrameCoding.headByteCount(head), declared) }
+
+    private mutating func begin() {
+        declared = length.reduce(0) { $0 << 8 | Int($1) }
+        if declared == 0 || declared > FrameCoding.payloadByteLimit { fault = .tooLarge(bytes: declared) }
+    }
+
+    private mutating func end() {
+        guard running.checksum == sum.reduce(UInt32(0), { $0 << 8 | UInt32($1) }) else {
+            fault = .wrongChecksum
+            return
+        }
+        do { whole.append(try FrameCoding.decode(head: head[...], rest: rest)) } catch { fault = error }
+        (length, declared, head, rest, sum, running) = ([], 0, [], [], [], CRC32C.Running())
     }
 
     /// The next whole frame, or nil until more bytes come. After a fault nothing that follows can be trusted.
     package mutating func next() throws(FrameFault) -> Frame? {
-        let available = buffer.count - consumed
-        guard available >= 4 else { return nil }
-        let length = buffer[consumed..<consumed + 4].reduce(0) { $0 << 8 | Int($1) }
-        guard length > 0, length <= FrameCoding.payloadByteLimit else { throw .tooLarge(bytes: length) }
-        guard available >= length + 8 else { return nil }
-        let body = buffer[consumed + 4..<consumed + 4 + length]
-        let stored = buffer[consumed + 4 + length..<consumed + 8 + length].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-        guard body.withUnsafeBytes({ CRC32C.checksum($0) }) == stored else { throw .wrongChecksum }
-        let frame = try FrameCoding.decode(body)
-        consumed += length + 8
-        return frame
+        if let frame = whole.popFirst() { return frame }
+        if let fault { throw fault }
+        return nil
     }
 
     /// Bytes of a frame that has begun and not ended.
-    package var pendingBytes: Int { buffer.count - consumed }
+    package var pendingBytes: Int { length.count + head.count + rest.count + sum.count }
 }

@@ -233,7 +233,7 @@ final class SimulatedHub {
     }
 
     private func blobPath(_ hash: String) -> FilePath {
-        directory.appending("blobs").appending(String(hash.prefix(2))).appending(String(hash.dropFirst(2).prefix(2))).appending(hash)
+        directory.appending("blobs").appending(String(hash.prefix(2))).appending(hash)
     }
 
     /// Every blob hashed and every log replayed from its files.

@@ -80,7 +80,7 @@ struct Courier {
         var sequences: Set<UInt64> = []
         for (segment, bytes) in source.contents where held[segment.stream]?.contains(segment.sequence) == true {
             let name = ContentHash.sha256(bytes).hex
-            let path = (folder ?? hubFolder.path) + "/blobs/\(name.prefix(2))/\(name.dropFirst(2).prefix(2))/\(name)"
+            let path = (folder ?? hubFolder.path) + "/blobs/\(name.prefix(2))/\(name)"
             guard FileManager.default.contents(atPath: path).map(Array.init) == bytes else { throw FixtureError(what: "the hub claims \(segment) and has other bytes") }
             sequences.insert(segment.sequence)
         }

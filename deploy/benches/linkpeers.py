@@ -117,7 +117,7 @@ class Fieldpost(Contender):
             segment = self.by_hash.get(sha256)
             if segment is None or segment.name not in self.pending:
                 continue
-            blob = os.path.join(self.hub_folder, "blobs", sha256[:2], sha256[2:4], sha256)
+            blob = os.path.join(self.hub_folder, "blobs", sha256[:2], sha256)
             if sha256_of(blob) != sha256:
                 raise RuntimeError(f"the hub says that it holds {segment.name}, and its blob is another")
             del self.pending[segment.name]

@@ -18,7 +18,7 @@ final class Connections: Sendable {
     static let smallReadBytes = 16 << 10
     /// Bytes that one connection may have in memory before they are judged, when few are connected and when many are.
     static let unreadBytes = 1 << 20
-    static let smallUnreadBytes = 32 << 10
+    static let smallUnreadBytes = 16 << 10
 
     private let state: Mutex<State>
     // Set up once, cancelled once.
@@ -60,6 +60,8 @@ final class Connections: Sendable {
             Counter(label: "fieldpost_ingest_connections_refused_total").increment()
             return false
         }
+        // TLS gathers what several reads bring in a buffer that never shrinks: half a megabyte for each connection.
+        channel.setOption(ChannelOptions.maxMessagesPerRead, value: 1).whenFailure { _ in }
         if count > Self.manyConnections {
             channel.setOption(ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.smallReadBytes)).whenFailure { _ in }
         }
@@ -78,8 +80,9 @@ final class Connections: Sendable {
         oldest?.close(promise: nil)
     }
 
+    var areMany: Bool { state.withLock { $0.ledger.count > Self.manyConnections } }
     /// What one connection may have in memory now.
-    var unreadBytesMax: Int { state.withLock { $0.ledger.count > Self.manyConnections } ? Self.smallUnreadBytes : Self.unreadBytes }
+    var unreadBytesMax: Int { areMany ? Self.smallUnreadBytes : Self.unreadBytes }
 
     func requestBegan(_ channel: any Channel) { state.withLock { $0.ledger.requestBegan(ObjectIdentifier(channel)) } }
     func requestEnded(_ channel: any Channel) { state.withLock { $0.ledger.requestEnded(ObjectIdentifier(channel), now: Self.now()) } }
@@ -154,6 +157,20 @@ final class ReadBrake: ChannelDuplexHandler, RemovableChannelHandler, @unchecked
     }
 }
 
+/// What TLS hands on is a piece of its own buffer of 64 KiB: a few bytes that wait would keep all of it. Where thousands wait
+/// they are copied to where nothing else is.
+final class SmallCopies: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        var copy = context.channel.allocator.buffer(capacity: bytes.readableBytes)
+        copy.writeImmutableBuffer(bytes)
+        context.fireChannelRead(wrapInboundOut(copy))
+    }
+}
+
 /// Tells `Connections` of each channel before its handshake begins, and puts the brake behind the HTTP decoder.
 final class ConnectionGuard: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = Never
@@ -168,6 +185,7 @@ final class ConnectionGuard: ChannelInboundHandler, RemovableChannelHandler {
         let pipeline = context.pipeline.syncOperations
         guard let decoder = try? pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self) else { return }
         try? pipeline.addHandler(brake, position: .after(decoder))
+        if connections.areMany { try? pipeline.addHandler(SmallCopies(), position: .before(decoder)) }
     }
 
     /// Not before: a channel that is closed while its pipeline is made ends the process (`NIOAsyncWriter` without `finish`).

@@ -104,8 +104,6 @@ final class PushSession: Sendable {
                 return true
             }
             let pending = state.parser.pendingBytes
-            // The room of a frame that is done is given back: thousands of pushes wait for their turn at the disk.
-            if pending == 0 { state.parser = FrameParser() }
             if writer.memory.count(from: state.counted, to: pending) == .isFull, pending > FrameMemory.freeBytes {
                 state.fault = Problem(status: 429, title: "The hub's memory for frames is in use; try again later.")
             }

@@ -71,7 +71,7 @@ struct Cataloguer {
 
     private mutating func add(_ record: SegmentRecord, key: [(any DatabaseValueConvertible)?]) throws {
         let known = try Row.fetchOne(
-            db, sql: "SELECT sha256 FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ?",
+            db.cachedStatement(sql: "SELECT sha256 FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ?"),
             arguments: HubStore.arguments(record.id, node, log))
         // A statement covers sequence numbers: one number for two contents would license deleting what is not here.
         guard known == nil else { throw Problem(status: 422, title: "A sequence number is used twice.", detail: "\(record.id)", field: "entries") }
@@ -79,7 +79,7 @@ struct Cataloguer {
             boot: record.bootID, start: record.startBootMilliseconds, duration: record.durationMilliseconds, wall: record.startWall)
         // A node that lost its log tells of the same footage again, under a new one; a still picture gives the same bytes twice.
         let isHere = try Bool.fetchOne(
-            db, sql: "SELECT EXISTS (SELECT 1 FROM segments WHERE sha256 = ? AND node = ? AND held = 1 AND bytes = ?)",
+            db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM segments WHERE sha256 = ? AND node = ? AND held = 1 AND bytes = ?)"),
             arguments: [record.sha256.hex, node.description, record.bytes]) ?? false
         if isHere { adopted.append(record.id) }
         let place = try insert(
@@ -89,11 +89,12 @@ struct Cataloguer {
                 "bytes": record.bytes, "sha256": record.sha256.hex, "record": try HubStore.json(record),
             ], dated)
         guard record.stream.kind == .main else { return }
-        try db.execute(
+        let camera = try db.cachedStatement(
             sql: """
                 INSERT INTO cameras (node, camera, newest_ms) VALUES (?, ?, ?)
                 ON CONFLICT DO UPDATE SET newest_ms = MAX(newest_ms, excluded.newest_ms)
-                """, arguments: [node.description, record.stream.camera.description, place.end])
+                """)
+        try camera.execute(arguments: [node.description, record.stream.camera.description, place.end])
     }
 
     /// A gap that a later boot tells of lasted until it did: how long that was is known only by both boots' clocks.

@@ -87,7 +87,7 @@ extension HubStore {
         let folder = logFolder(verifier.node, verifier.log)
         let sizes = try catalogue.read { db in
             try Row.fetchOne(
-                db, sql: "SELECT entry_bytes, checkpoint_bytes FROM logs WHERE node = ? AND log = ?",
+                db.cachedStatement(sql: "SELECT entry_bytes, checkpoint_bytes FROM logs WHERE node = ? AND log = ?"),
                 arguments: [verifier.node.description, verifier.log.description])
         }
         var checkpoint = batch.checkpoint
@@ -157,7 +157,7 @@ extension HubStore {
                 try storage.rename(sealed.path, to: target)
             }
             guard state.failures[index] == nil else { continue }
-            for changed in [folder, folder.removingLastComponent(), root.appending("blobs")] { folders[changed, default: []].append(index) }
+            for changed in [folder, root.appending("blobs")] { folders[changed, default: []].append(index) }
         }
         return folders
     }
@@ -225,8 +225,7 @@ extension HubStore {
         var cataloguer = Cataloguer(db, node: verifier.node, log: verifier.log)
         for (offset, entry) in entries.enumerated() { try cataloguer.add(entry, index: batch.start + UInt64(offset)) }
         try cataloguer.finish()
-        try db.execute(
-            sql: "UPDATE logs SET verifier = ?, entry_bytes = ?, checkpoint_bytes = ? WHERE node = ? AND log = ?",
+        try db.cachedStatement(sql: "UPDATE logs SET verifier = ?, entry_bytes = ?, checkpoint_bytes = ? WHERE node = ? AND log = ?").execute(
             arguments: [try json(verifier), appended.entryBytes, appended.checkpointBytes, verifier.node.description, verifier.log.description])
         return cataloguer.adopted
     }

@@ -24,7 +24,8 @@ extension HubStore {
 
     package func verifier(_ node: NodeID, _ log: LogID) throws -> LogVerifier {
         let text = try catalogue.read { db in
-            try String.fetchOne(db, sql: "SELECT verifier FROM logs WHERE node = ? AND log = ?", arguments: [node.description, log.description])
+            try String.fetchOne(
+                db.cachedStatement(sql: "SELECT verifier FROM logs WHERE node = ? AND log = ?"), arguments: [node.description, log.description])
         }
         guard let text else { throw Problem(status: 409, title: "This log is not known; say hello first.", field: "log") }
         return try Self.decode(LogVerifier.self, text)
@@ -40,7 +41,7 @@ extension HubStore {
     package func segmentState(_ segment: SegmentID, node: NodeID, log: LogID) throws -> SegmentState? {
         let row = try catalogue.read { db in
             try Row.fetchOne(
-                db, sql: "SELECT sha256, bytes, held FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ?",
+                db.cachedStatement(sql: "SELECT sha256, bytes, held FROM segments WHERE node = ? AND log = ? AND camera = ? AND kind = ? AND sequence = ?"),
                 arguments: Self.arguments(segment, node, log))
         }
         guard let row, let hash = ContentHash(row["sha256"] as String) else { return nil }
@@ -106,7 +107,9 @@ extension HubStore {
 
     /// Bytes that the hub holds of a node.
     package func heldBytes(of node: NodeID) throws -> Int64 {
-        try catalogue.read { try Int64.fetchOne($0, sql: "SELECT held_bytes FROM nodes WHERE id = ?", arguments: [node.description]) ?? 0 }
+        try catalogue.read { db in
+            try Int64.fetchOne(db.cachedStatement(sql: "SELECT held_bytes FROM nodes WHERE id = ?"), arguments: [node.description]) ?? 0
+        }
     }
 
     static func arguments(_ segment: SegmentID, _ node: NodeID, _ log: LogID) -> StatementArguments {
@@ -168,7 +171,7 @@ extension HubStore {
         for hash in waiting where partials.count < Self.partialsMax {
             let row = try catalogue.read { db in
                 try Row.fetchOne(
-                    db, sql: "SELECT camera, kind, sequence FROM segments WHERE sha256 = ? AND node = ? AND log = ? AND held = 0 ORDER BY sequence LIMIT 1",
+                    db.cachedStatement(sql: "SELECT camera, kind, sequence FROM segments WHERE sha256 = ? AND node = ? AND log = ? AND held = 0 ORDER BY sequence LIMIT 1"),
                     arguments: [hash.hex, node.description, log.description])
             }
             guard let row, let stream = StreamID("\(row["camera"] as String)/\(row["kind"] as String)") else { continue }

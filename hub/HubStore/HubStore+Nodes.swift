@@ -49,7 +49,7 @@ extension HubStore {
     /// Nil for a key that never joined.
     package func nodeState(_ node: NodeID) throws -> NodeSummary.State? {
         try catalogue.read { db in
-            try String.fetchOne(db, sql: "SELECT state FROM nodes WHERE id = ?", arguments: [node.description]).flatMap(NodeSummary.State.init)
+            try String.fetchOne(db.cachedStatement(sql: "SELECT state FROM nodes WHERE id = ?"), arguments: [node.description]).flatMap(NodeSummary.State.init)
         }
     }
 

@@ -70,9 +70,7 @@ extension HubStore {
 
     private func blobNames() throws -> [String] {
         let blobs = root.appending("blobs")
-        return try storage.list(blobs).flatMap { first in
-            try storage.list(blobs.appending(first)).flatMap { try storage.list(blobs.appending(first).appending($0)) }
-        }
+        return try storage.list(blobs).flatMap { try storage.list(blobs.appending($0)) }
     }
 
     func blobFault(_ name: String, bytes: Int64) throws -> String? {

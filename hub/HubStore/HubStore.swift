@@ -69,6 +69,7 @@ package final class HubStore: Sendable {
         var migrator = DatabaseMigrator()
         Self.registerMigrations(&migrator)
         Accounts.registerMigrations(&migrator)
+        migrator.registerMigration("blobs-1") { [root] _ in try Self.moveBlobsUp(below: root, storage) }
         try migrator.migrate(catalogue)
         fileSystem = try storage.fileSystem(of: dataDirectory)
         inbox = try Inbox(folder: dataDirectory.appending("partials"), storage: storage, openLimit: partialsOpenMax)
@@ -79,10 +80,24 @@ package final class HubStore: Sendable {
         root.appending("logs").appending(node.description).appending(log.description)
     }
 
-    /// Two levels of folders, so that none grows beyond what a directory listing bears.
+    /// 256 folders: ten million segments are 40,000 in each, and a segment needs no folder of its own, as it did with 65,536 of them.
     func blobPath(_ hash: ContentHash) -> FilePath {
         let name = hash.hex
-        return root.appending("blobs").appending(String(name.prefix(2))).appending(String(name.dropFirst(2).prefix(2))).appending(name)
+        return root.appending("blobs").appending(String(name.prefix(2))).appending(name)
+    }
+
+    /// Until November 2026 there was a second level of folders. Goes on where it was cut off.
+    private static func moveBlobsUp(below root: FilePath, _ storage: any StorageIO) throws {
+        let blobs = root.appending("blobs")
+        for first in try storage.list(blobs) {
+            let folder = blobs.appending(first)
+            for second in try storage.list(folder) where second.count == 2 {
+                let deeper = folder.appending(second)
+                for name in try storage.list(deeper) { try storage.rename(deeper.appending(name), to: folder.appending(name)) }
+                try storage.syncDirectory(folder)
+                try storage.removeDirectory(deeper)
+            }
+        }
     }
 
     /// A held segment's bytes; nil when there is no such blob.
