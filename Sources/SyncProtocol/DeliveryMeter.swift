@@ -193,5 +193,12 @@ package struct DeliveryMeter: Sendable {
     }
 
     /// How much to hand to the link at a time.
-    package var pace: LinkPace { isMeasured ? LinkPace(bytesPerSecond: bytesPerSecond) : .unknown }
+    package var pace: LinkPace {
+        if isMeasured { return LinkPace(bytesPerSecond: bytesPerSecond) }
+        // It carries this at least: a quarter of a second of it delays nobody, and each frame costs 90 bytes beside its payload.
+        var pace = LinkPace.unknown
+        pace.frameBytes = max(pace.frameBytes, Int(min(bytesPerSecond / 4, Self.unmeasuredFrameBytesMax)))
+        return pace
+    }
+    private static let unmeasuredFrameBytesMax: Int64 = 16 << 10
 }

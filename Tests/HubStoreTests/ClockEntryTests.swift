@@ -287,6 +287,13 @@ private let morning: Int64 = 1_795_248_000_000
 
         let old = try StoreFolder(ofSameHubAs: folder)
         for name in ["logs", "blobs"] { try FileManager.default.copyItem(atPath: folder.directory.path(name), toPath: old.directory.path(name)) }
+        // There was a second level of folders.
+        let blobs = files(under: old.directory.path("blobs")).map { URL(filePath: $0) }
+        for blob in blobs {
+            let deeper = blob.deletingLastPathComponent().appending(path: String(blob.lastPathComponent.dropFirst(2).prefix(2)))
+            try FileManager.default.createDirectory(at: deeper, withIntermediateDirectories: false)
+            try FileManager.default.moveItem(at: blob, to: deeper.appending(path: blob.lastPathComponent))
+        }
         let database = try DatabaseQueue(path: old.directory.path("catalogue.sqlite"))
         try await database.writeWithoutTransaction { [from = folder.directory.path("catalogue.sqlite")] db in
             try db.execute(sql: "ATTACH DATABASE ? AS new", arguments: [from])
@@ -296,6 +303,7 @@ private let morning: Int64 = 1_795_248_000_000
         let migrated = try old.open()
         #expect(try await log.timeline(migrated, from: morning - hour, to: morning + hour) == expected)
         #expect(try await migrated.nodeSummary(log.node)?.cameras.first?.newestUnixMilliseconds == morning + 2 * minute)
+        #expect(!blobs.isEmpty && files(under: old.directory.path("blobs")).sorted() == blobs.map(\.path).sorted())
         let report = try migrated.report()
         #expect(report.verified && report.recordedSeconds == 120 && report.unexplainedGapSeconds == 0, "\(report)")
         // And it goes on.

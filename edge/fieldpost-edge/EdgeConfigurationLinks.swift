@@ -27,18 +27,17 @@ extension EdgeConfiguration {
         let name = section.required("name", .text(1...32, "the link's name, text"))
         let device = section.optional("device", .custom("a network interface, such as wwan0") { Uplinks.isDeviceName($0) ? $0 : nil })
         let cost = section.optional("cost", .integer(0...1_000)) ?? 0
-        let classes = section.list("send", 0...TrafficClass.allCases.count) { item in item.value(.trafficClass) }
-        func bytes(_ key: String) -> Int64? { section.optional(key, .integer(1...1_000_000_000, unit: "MB")).map { Int64($0) * 1_000_000 } }
-        let (day, month) = (bytes("day_megabytes"), bytes("month_megabytes"))
+        let classes = readClasses(section)
+        let (day, month) = (readBytes(section, "day_megabytes"), readBytes(section, "month_megabytes"))
         let rate = section.optional("rate_kilobits", .integer(8...10_000_000, unit: "kbit/s")).map { Int64($0) * 125 }
-        let windows = section.list("hours", 0...WeeklySchedule.windowsMax) { item in item.value(.custom(WeeklySchedule.expectation) { WeeklySchedule.Window($0) }) }
+        let windows = readWindows(section)
         let offset = section.optional("utc_offset", .custom("a distance from UTC, such as \"+01:00\", \"-03:30\" or Z") { WeeklySchedule.utcOffsetMinutes($0) }) ?? 0
         let limits = section.section("power") { readLimits($0, utcOffsetMinutes: offset) } ?? [:]
         guard let name else { return nil }
         // The distance from UTC also says when a day's budget begins.
         let always = [WeeklySchedule.Window(days: 0b111_1111, startMinute: 0, endMinute: 1_440)]
         return Uplink(
-            name: name, device: device, cost: cost, classes: section.has("send") ? Set(classes) : Set(TrafficClass.allCases), dayBudgetBytes: day, monthBudgetBytes: month,
+            name: name, device: device, cost: cost, classes: classes, dayBudgetBytes: day, monthBudgetBytes: month,
             hours: windows.isEmpty && offset == 0 ? nil : WeeklySchedule(windows: windows.isEmpty ? always : windows, utcOffsetMinutes: offset), bytesPerSecondMax: rate, limits: limits)
     }
 
@@ -48,15 +47,26 @@ extension EdgeConfiguration {
             guard section.has(state.rawValue) else { return }
             limits[state] = section.section(state.rawValue) { part in
                 let isOff = part.optional("off", .boolean) ?? false
-                let classes = part.list("send", 0...TrafficClass.allCases.count) { item in item.value(.trafficClass) }
-                let windows = part.list("hours", 0...WeeklySchedule.windowsMax) { item in item.value(.custom(WeeklySchedule.expectation) { WeeklySchedule.Window($0) }) }
-                let day = part.optional("day_megabytes", .integer(1...1_000_000_000, unit: "MB")).map { Int64($0) * 1_000_000 }
+                let (classes, windows, day) = (readClasses(part), readWindows(part), readBytes(part, "day_megabytes"))
                 if isOff, part.has("send") || part.has("hours") || day != nil { part.refuse("off", "a link that is off sends nothing; leave out the rest") }
                 return UplinkLimits(
-                    isOff: isOff, classes: part.has("send") ? Set(classes) : Set(TrafficClass.allCases),
+                    isOff: isOff, classes: classes,
                     hours: windows.isEmpty ? nil : WeeklySchedule(windows: windows, utcOffsetMinutes: utcOffsetMinutes), dayBytesMax: day)
             }
         }
+    }
+
+    private static func readClasses(_ section: StrictMapping) -> Set<TrafficClass> {
+        let named = section.list("send", 0...TrafficClass.allCases.count) { item in item.value(.trafficClass) }
+        return section.has("send") ? Set(named) : Set(TrafficClass.allCases)
+    }
+
+    private static func readWindows(_ section: StrictMapping) -> [WeeklySchedule.Window] {
+        section.list("hours", 0...WeeklySchedule.windowsMax) { item in item.value(.custom(WeeklySchedule.expectation) { WeeklySchedule.Window($0) }) }
+    }
+
+    private static func readBytes(_ section: StrictMapping, _ key: String) -> Int64? {
+        section.optional(key, .integer(1...1_000_000_000, unit: "MB")).map { Int64($0) * 1_000_000 }
     }
 
     /// What has crossed each link is kept in the data directory: a restart opens no budget anew.
