@@ -147,7 +147,7 @@ struct StoreFolder: Sendable {
 
     func blob(_ hash: ContentHash) -> [UInt8]? {
         let name = hash.hex
-        let path = directory.path("blobs/\(name.prefix(2))/\(name.dropFirst(2).prefix(2))/\(name)")
+        let path = directory.path("blobs/\(name.prefix(2))/\(name)")
         return FileManager.default.contents(atPath: path).map(Array.init)
     }
 

@@ -21,7 +21,7 @@ import Testing
         let (missing, damaged) = (node.segments[0], node.segments[1])
         let path = { (segment: SegmentID) -> FilePath in
             let name = ContentHash.sha256(node.contents[segment] ?? []).hex
-            return FilePath(folder.directory.path("blobs/\(name.prefix(2))/\(name.dropFirst(2).prefix(2))/\(name)"))
+            return FilePath(folder.directory.path("blobs/\(name.prefix(2))/\(name)"))
         }
         let storage = RealStorage()
         try storage.remove(path(missing))
