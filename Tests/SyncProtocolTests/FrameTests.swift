@@ -72,6 +72,22 @@ import Testing
         }
     }
 
+    @Test("A frame that is shorter than what it names is malformed, and what came before it is whole")
+    func cutWithin() throws {
+        for body in [[2], [2, 9], [2, 200, 1, 2], [2, 9] + Array("gate/main".utf8), [3, 9] + Array("gate/main".utf8)] as [[UInt8]] {
+            for size in [1, 1_000] {
+                let wire = FrameCoding.encode(.entries([7])) + FrameCoding.wrap(body)
+                var parser = FrameParser()
+                for start in stride(from: 0, to: wire.count, by: size) { parser.append(wire[start..<min(start + size, wire.count)]) }
+                #expect(try parser.next() == .entries([7]))
+                #expect(throws: FrameFault.malformed) { try parser.next() }
+            }
+        }
+        var parser = FrameParser()
+        parser.append(FrameCoding.wrap([9, 9]))
+        #expect(throws: FrameFault.unknownKind(9)) { try parser.next() }
+    }
+
     @Test("A declared size above the limit is refused before its bytes are waited for")
     func tooLarge() {
         var parser = FrameParser()
