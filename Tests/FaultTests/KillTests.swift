@@ -10,7 +10,7 @@ extension Faults {
 
         /// Each seed is a data directory that is killed again and again. After each kill a copy of it is started, stopped
         /// and judged; the original goes on as the kill left it.
-        @Test(.timeLimit(.minutes(60)))
+        @Test(.timeLimit(.minutes(180)))
         func atRandomMomentsWhileFourCamerasRecord() async throws {
             let seeds = Faults.seeds(Faults.isLong ? 80 : 8)
             let total = Mutex(Judgement())

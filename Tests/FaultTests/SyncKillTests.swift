@@ -20,7 +20,7 @@ extension Faults {
         /// So many new segments whenever everything has arrived.
         private static let segmentsPerHelping = 60
 
-        @Test("Node, hub and both are killed during sync: everything arrives once, and both sides' own checks find nothing", .timeLimit(.minutes(60)))
+        @Test("Node, hub and both are killed during sync: everything arrives once, and both sides' own checks find nothing", .timeLimit(.minutes(180)))
         func atRandomMomentsDuringSync() async throws {
             let kills = Mutex((node: 0, hub: 0, both: 0, helpings: 0))
             let seeds = Faults.seeds(Faults.isLong ? 80 : 8)
