@@ -8,6 +8,14 @@ import TestSupport
 @testable import EdgeCompress
 
 @Suite struct WorkerTests {
+    /// Threads of libdispatch were seen to end one worker in twenty of a busy machine: what they begin late is refused to them.
+    @Test func aWorkerIsOneThread() throws {
+        for _ in 0..<5 {
+            let worker = try WorkerProcess(workerSettings())
+            #expect(try String(contentsOfFile: "/proc/\(worker.pid)/status", encoding: .utf8).contains("Threads:\t1\n"))
+        }
+    }
+
     @Test(arguments: ["testsrc2=size=1280x720:rate=25", "mandelbrot=size=640x480:rate=25", "nullsrc=size=1280x720:rate=25,geq=random(1)*255:128:128,noise=alls=100:allf=t"])
     func noThumbnailIsLargerThanItMayBe(source: String) throws {
         let scratch = try TemporaryDirectory("thumbs")

@@ -118,11 +118,13 @@ extension FaultedNode {
             guard let recording = life.recording else { continue }
             verdict.livedMilliseconds += life.ended - recording
             guard !life.wasClean else { continue }
-            let kept = spans.filter(\.isFootage).reduce(0) { $0 + $1.overlap(recording, life.ended) }
-            let lost = life.ended - recording - kept
+            // What was asked to stop records no more, however long a busy machine takes to end it.
+            let until = life.stopAsked.map { max(recording, min($0, life.ended)) } ?? life.ended
+            let kept = spans.filter(\.isFootage).reduce(0) { $0 + $1.overlap(recording, until) }
+            let lost = until - recording - kept
             verdict.worstLossMilliseconds = max(verdict.worstLossMilliseconds, lost)
             if lost > lossMilliseconds + Self.groupMilliseconds {
-                verdict.problems.append("\(stream): life \(number) recorded from \(recording) to \(life.ended) and lost \(lost) ms")
+                verdict.problems.append("\(stream): life \(number) recorded from \(recording) to \(until) and lost \(lost) ms")
             }
         }
         let lived = spans.filter(\.isFootage).reduce(0) { $0 + $1.overlap(last.spawned, last.ended) }

@@ -38,7 +38,7 @@ TRANSCODED = {
     "av1": ("libsvtav1", [("preset", "10"), ("crf", "35"), ("svtav1-params", "lp=1")]),
 }
 TRANSCODED_SECONDS = 10
-HOURS_LIMIT_SECONDS = 2400
+HOURS_LIMIT_SECONDS = 7200
 SCENES = {
     "mandelbrot": "mandelbrot=size=640x360:rate=15:maxiter=400,scale=1280:720:flags=bicubic",
     "life": "life=size=320x180:rate=15:mold=10:ratio=0.1:death_color=#203040:life_color=#80a060,scale=1280:720:flags=bicubic,noise=alls=4:allf=t",

@@ -52,7 +52,7 @@ package enum WorkerFailure: Error, CustomStringConvertible {
 
 /// A worker, from the node's side. Must be started, used and ended by one thread, with which it dies.
 package final class WorkerProcess {
-    private let pid: pid_t
+    let pid: pid_t
     private let channel: WorkerChannel
     /// What confines it, one line.
     package let confinement: String

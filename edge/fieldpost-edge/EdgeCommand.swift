@@ -1,11 +1,26 @@
 import ArgumentParser
+import Dispatch
 import FoundationEssentials
 import Logging
 import RecordingModel
 import StorageIO
 import SystemPackage
 
+/// Where the program begins. The worker must be one thread before it is confined: libdispatch, on which everything asynchronous
+/// runs, prepares itself on threads of its own, needs system calls for it that are not allowed by then, and ends the process.
 @main
+enum Program {
+    static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        if arguments.first == CompressWorkerCommand.configuration.commandName { CompressWorkerCommand.main(Array(arguments.dropFirst())) }
+        Task {
+            await EdgeCommand.main()
+            EdgeCommand.exit()
+        }
+        dispatchMain()
+    }
+}
+
 struct EdgeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fieldpost-edge",
