@@ -113,7 +113,7 @@ final class FaultedNode {
     }
 
     /// A normal run, long enough for footage, with a clean stop.
-    func recover(seconds: Double = 0.8) async throws {
+    func recover(seconds: Double = 1.2) async throws {
         try start()
         if try await waitUntilRecording() { try await Task.sleep(for: .seconds(seconds)) }
         try await stop()
