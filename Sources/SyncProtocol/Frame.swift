@@ -133,9 +133,10 @@ struct ByteReader {
     }
 }
 
-/// Cuts a stream of bytes into frames, however the bytes arrive. The bytes of a frame are copied once, to where they stay.
+/// Cuts a stream of bytes into frames, however the bytes arrive. The bytes of a frame are copied once, to where they
+/// stay. Whoever appends takes the whole frames out (`next`) before more comes.
 package struct FrameParser: Sendable {
-    /// Bytes for which room is made before they come: a length that is only declared takes none.
+    /// Bytes for which room is made before they come, at most; beyond it room is made as they come.
     private static let reservedBytesMax = 64 << 10
 
     /// Of the frame that is coming: its length, once it is whole; kind and what names the bytes; the bytes; the checksum.

@@ -89,7 +89,7 @@ package final class HubStore: Sendable {
     /// Until November 2026 there was a second level of folders. Goes on where it was cut off.
     private static func moveBlobsUp(below root: FilePath, _ storage: any StorageIO) throws {
         let blobs = root.appending("blobs")
-        for first in try storage.list(blobs) {
+        for first in try storage.list(blobs) where first.count == 2 {
             let folder = blobs.appending(first)
             for second in try storage.list(folder) where second.count == 2 {
                 let deeper = folder.appending(second)
