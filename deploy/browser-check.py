@@ -154,7 +154,7 @@ class Visit:
         index = self.browser.execute_async_script("fetch(arguments[0].dataset.index).then(a => a.json()).then(arguments[1])", video)
         proxies, stills = [s for s in index["segments"] if s.get("note")], index["stills"]
         if not proxies or not stills:
-            raise AssertionError(f"the player's index has {len(proxies)} proxies and {len(stills)} thumbnails")
+            raise AssertionError(f"the player's index has {len(proxies)} proxies and {len(stills)} thumbnails: {json.dumps(index)}")
         # From the footage over the border into its proxy, on which the player makes a new buffer where only one of them has sound.
         border = next((s["start"] for s, before in zip(index["segments"][1:], index["segments"]) if s.get("note") and not before.get("note")), None)
         if border is None:

@@ -193,6 +193,14 @@ import Testing
         #expect(index.segments.map(\.codec) == [0, 0, 1, 0])
         #expect(index.stills.map { "\($0.address) \($0.start) \($0.end)" } == ["b 240.0 270.0", "c 270.0 300.0"])
         #expect(index.stills.first?.note == "thumbnails: the full footage is on the node")
+        // A picture shows what follows it, too: the segment's own first one, whose time is an estimate of its own, and the one of before.
+        for (before, isShown) in [(1, true), (30_000, true), (90_000, true), (90_001, false)] {
+            let early = Thumbnail(unixMilliseconds: start + 240_000 - Int64(before), address: "early")
+            #expect(PlayIndex(ordered, thumbnails: [early]).stills.map { "\($0.address) \($0.start) \($0.end)" } == (isShown ? ["early 240.0 300.0"] : []))
+            #expect(PlayIndex(ordered, thumbnails: [early, thumbnails[1]]).stills.map(\.start) == (isShown ? [240, 250] : [240]))
+            let own = Thumbnail(unixMilliseconds: start + 240_002, address: "own")
+            #expect(PlayIndex(ordered, thumbnails: [early, own]).stills.map { "\($0.address) \($0.start) \($0.end)" } == ["own 240.0 300.0"])
+        }
         // A list for other players: a break and a header of its own for the proxy, and no hole where it is.
         let lines = Playlist(ordered, nowUnixMilliseconds: SmallStore.now).text { "\($0.stream.kind)\($0.sequence).mp4" }.split(separator: "\n").map(String.init)
         let proxy = try #require(lines.firstIndex(of: "#EXT-X-MAP:URI=\"proxy9.mp4\",BYTERANGE=\"1000@0\""))

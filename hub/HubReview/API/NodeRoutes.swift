@@ -29,10 +29,10 @@ extension ReviewService {
         }
     }
 
-    /// Pictures for what has nothing better.
+    /// Pictures for what has nothing better, the one before the window included.
     func stills(of timeline: CameraTimeline, context: ReviewContext) async throws -> [Thumbnail] {
         guard timeline.spans.contains(where: { $0.standIn == .thumbnails }) else { return [] }
-        let window = timeline.startUnixMilliseconds..<timeline.endUnixMilliseconds
+        let window = (timeline.startUnixMilliseconds - PlayIndex.stillMillisecondsMax)..<timeline.endUnixMilliseconds
         return try await thumbnails(node: timeline.node, camera: timeline.camera, window, atMost: ReviewLimits.thumbnailsOfWindow, context: context)
     }
 

@@ -21,6 +21,8 @@ struct PlayIndex: Encodable, Equatable {
     /// A thumbnail, shown for a time of which there is nothing better.
     struct Still: Encodable, Equatable {
         var address: String
+        /// When it was taken, in seconds of the player's timeline: before or within what it is shown for.
+        var at: Double
         var start: Double
         var end: Double
         var note: String
@@ -31,6 +33,11 @@ struct PlayIndex: Encodable, Equatable {
         var state: SpanState
         var words: String
     }
+
+    /// A picture is shown for what follows it at most so long: pictures are 60 s apart at most, and wait for a key frame.
+    static let stillMillisecondsMax: Int64 = 90_000
+    /// And where the next one is not there within so long.
+    private static let stillMillisecondsMin: Int64 = 1_000
 
     /// Wall time of second 0. It is the start of the first segment where that began before the window, so that the
     /// segment's first key frame is not cut away.
@@ -82,15 +89,19 @@ struct PlayIndex: Encodable, Equatable {
         spans = timeline.spans.filter { $0.state != .onHub }.map { span in
             Span(start: seconds(span.startUnixMilliseconds), end: seconds(span.endUnixMilliseconds), state: span.state, words: StateWords.sentence(span))
         }
-        var rest = thumbnails[...]
+        var next = 0
         for span in timeline.spans where span.standIn == .thumbnails {
-            rest = rest.drop { $0.unixMilliseconds < span.startUnixMilliseconds }
-            let within = rest.prefix { $0.unixMilliseconds < span.endUnixMilliseconds }
+            while next < thumbnails.count, thumbnails[next].unixMilliseconds <= span.startUnixMilliseconds { next += 1 }
+            // A span may be shorter than the time between two pictures, and its own first picture may lie a rounding before it.
+            let hasOwn = next < thumbnails.count && thumbnails[next].unixMilliseconds < min(span.endUnixMilliseconds, span.startUnixMilliseconds + Self.stillMillisecondsMin)
+            let hasEarlier = next > 0 && span.startUnixMilliseconds - thumbnails[next - 1].unixMilliseconds <= Self.stillMillisecondsMax
+            let shown = thumbnails[(hasEarlier && !hasOwn ? next - 1 : next)...].prefix { $0.unixMilliseconds < span.endUnixMilliseconds }
             // Each until the next; the first also for what lies before it.
-            let starts = within.enumerated().map { $0.offset == 0 ? span.startUnixMilliseconds : $0.element.unixMilliseconds }
+            let starts = shown.enumerated().map { $0.offset == 0 ? span.startUnixMilliseconds : $0.element.unixMilliseconds }
             let ends = starts.dropFirst() + [span.endUnixMilliseconds]
-            for (thumbnail, (start, end)) in zip(within, zip(starts, ends)) {
-                stills.append(Still(address: thumbnail.address, start: seconds(start), end: seconds(end), note: StateWords.note(span)))
+            for (thumbnail, (start, end)) in zip(shown, zip(starts, ends)) {
+                stills.append(
+                    Still(address: thumbnail.address, at: seconds(thumbnail.unixMilliseconds), start: seconds(start), end: seconds(end), note: StateWords.note(span)))
             }
         }
     }

@@ -247,7 +247,7 @@
   function showStill(still, seconds) {
     if (position === null) { running = !video.paused; video.pause(); }
     position = Math.max(seconds, still.start); since = performance.now();
-    image.src = still.address; image.alt = still.note + ", " + time(position) + " UTC"; image.hidden = false;
+    image.src = still.address; image.alt = still.note + ", taken at " + time(still.at) + " UTC"; image.hidden = false;
     label(); tick();
   }
   // To a time, or to the first after it that there is something to see of; what is passed over is said.
