@@ -100,7 +100,7 @@ let package = Package(
         library("EdgeImport", in: "edge", ["EdgeCapture", "LibAV", "StorageIO", "EvidenceLog", "RecordingModel", crypto, logging, system]),
         library("EdgeONVIF", in: "edge", ["CXML2", "RecordingModel", asyncHTTPClient, nioCore, nioPosix, nioHTTP1, crypto, logging]),
         library("EdgeEvents", in: "edge", ["EdgeONVIF", "EdgeMotion", "RecordingModel", nioCore, nioPosix, nioHTTP1, crypto, logging]),
-        library("EdgeSync", in: "edge", ["SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", nioCore, nioPosix, nioHTTP1, nioSSL, logging]),
+        library("EdgeSync", in: "edge", ["SyncProtocol", "EvidenceLog", "NodeIdentity", "RecordingModel", nioCore, nioPosix, nioHTTP1, nioSSL, crypto, logging]),
         library("EdgeCourier", in: "edge", ["StorageIO", "SyncProtocol", "EvidenceLog", "RecordingModel", system]),
         tool("fieldpost-edge", in: "edge", [
             "EdgeCapture", "EdgeCompress", "EdgeJournal", "EdgeSync", "EdgeCourier", "EdgePower", "EdgeMotion", "EdgeEvents", "EdgeONVIF", "EdgeImport", "LibAV", "ServiceSupport", "StorageIO",

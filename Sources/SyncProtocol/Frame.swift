@@ -136,7 +136,7 @@ struct ByteReader {
 /// Cuts a stream of bytes into frames, however the bytes arrive. The bytes of a frame are copied once, to where they
 /// stay. Whoever appends takes the whole frames out (`next`) before more comes.
 package struct FrameParser: Sendable {
-    /// Bytes for which room is made before they come, at most; beyond it room is made as they come.
+    /// Bytes for which room is made before any has come, at most. Once so many are there, room is made for the whole frame.
     private static let reservedBytesMax = 64 << 10
 
     /// Of the frame that is coming: its length, once it is whole; kind and what names the bytes; the bytes; the checksum.
@@ -174,6 +174,7 @@ package struct FrameParser: Sendable {
             } else if head.count + rest.count < declared {
                 let piece = piece(declared - head.count - rest.count)
                 running.update(piece)
+                if rest.count + piece.count > rest.capacity { rest.reserveCapacity(declared - head.count) }
                 rest.append(contentsOf: piece)
             } else {
                 sum += piece(4 - sum.count)

@@ -32,6 +32,8 @@ extension NodeSyncMachine {
         case beginPush
         /// Send the batch of entries that begins here, about so long; then call `sentEntries`.
         case entries(from: UInt64, plainBytes: Int)
+        /// Compare the file with its entry; then call `examined`.
+        case examine(SegmentWork)
         case data(SegmentWork, offset: Int64, count: Int)
         case end(SegmentWork)
         /// Call `offer` with the segments that are most wanted, or with none when there are none.
@@ -40,6 +42,14 @@ extension NodeSyncMachine {
         case endPush
         /// Nothing can be sent before an answer, a heartbeat or something new.
         case wait
+
+        /// Asks the node itself.
+        var needsNoPush: Bool {
+            switch self {
+            case .needWork, .examine: true
+            default: false
+            }
+        }
     }
 
     // MARK: Kept within the machine

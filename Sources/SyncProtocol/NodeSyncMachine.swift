@@ -15,11 +15,10 @@ package struct NodeSyncMachine: Sendable {
     package private(set) var statement: HoldingsStatement?
     package private(set) var signedStatement: SignedStatement?
     private var held: [StreamID: SequenceRanges] = [:]
-    package private(set) var setAside: [SegmentID: Refusal] = [:]
     package private(set) var duplicateBytes: Int64 = 0
 
-    private var setAsideUntil: [SegmentID: Int64] = [:]
-    private var refusals: [SegmentID: Int] = [:]
+    private var refused: RefusedSegments
+    package var setAside: [SegmentID: Refusal] { refused.aside }
     private var begun: [SegmentID: Begun] = [:]
     /// Ended, and by which push; the statement does not speak of them yet.
     private var ended: [SegmentID: Int] = [:]
@@ -67,6 +66,7 @@ package struct NodeSyncMachine: Sendable {
         self.node = node
         self.log = log
         self.limits = limits
+        refused = RefusedSegments(limits)
         if let statement, (try? take(statement)) != nil {
             sentLogSize = self.statement?.logSize ?? 0
             arrivedLogSize = sentLogSize
@@ -158,18 +158,18 @@ package struct NodeSyncMachine: Sendable {
         takeLogSize(reply.logSize, request)
         takePartials(reply.partials, request)
         unread = []
-        var refused: Set<SegmentID> = []
+        var named: Set<SegmentID> = []
         for refusal in reply.refusals {
-            guard let segment = refusal.segment, refused.insert(segment).inserted else { continue }
+            guard let segment = refusal.segment, named.insert(segment).inserted else { continue }
             // The node guessed where the hub was.
             if refusal.reason == .wrongOffset, answered.isAnticipated { continue }
-            countRefusal(refusal, of: segment, now)
+            refused.count(refusal, of: segment, now)
         }
         for (segment, pushed) in ended where pushed <= answered.number {
             ended[segment] = nil
             // Sent, not refused, and yet not there: without a count it would be sent for ever.
-            if !isHeld(segment), !refused.contains(segment) {
-                countRefusal(Refusal(frame: 0, reason: .storage, detail: "the hub does not hold it, and does not say why", segment: segment), of: segment, now)
+            if !isHeld(segment), !named.contains(segment) {
+                refused.count(Refusal(frame: 0, reason: .storage, detail: "the hub does not hold it, and does not say why", segment: segment), of: segment, now)
             }
         }
         lookAgain()
@@ -189,22 +189,6 @@ package struct NodeSyncMachine: Sendable {
         lookAgain()
     }
 
-    private mutating func countRefusal(_ refusal: Refusal, of segment: SegmentID, _ now: Int64) {
-        refusals[segment, default: 0] += 1
-        guard refusals[segment, default: 0] >= limits.refusalLimit else { return }
-        setAside[segment] = refusal
-        setAsideUntil[segment] = now + limits.setAsideMilliseconds
-    }
-
-    /// What was set aside long enough is tried afresh: the disk, or the hub, may have been mended.
-    private mutating func tryAgain(_ now: Int64) {
-        for (segment, until) in setAsideUntil where until <= now {
-            setAsideUntil[segment] = nil
-            setAside[segment] = nil
-            refusals[segment] = nil
-        }
-    }
-
     private mutating func take(_ grant: Grant) {
         grantBytes = grant.bytes
         grantMilliseconds = Int64(clamping: max(0, min(grant.seconds, 86_400))) * 1000
@@ -216,7 +200,7 @@ package struct NodeSyncMachine: Sendable {
         (statement, signedStatement) = (next, signed)
         held = next.heldByStream
         begun = begun.filter { !isHeld($0.key) }
-        refusals = refusals.filter { !isHeld($0.key) }
+        refused.forget(held)
     }
 
     private mutating func takeLogSize(_ size: UInt64, _ request: Unanswered) {
@@ -263,7 +247,7 @@ package struct NodeSyncMachine: Sendable {
     ///   - nowMilliseconds: any clock that only rises
     package mutating func nextStep(logSize: UInt64, nowMilliseconds now: Int64, pace: LinkPace) -> Step {
         guard let push else {
-            tryAgain(now)
+            if refused.release(now) { lookAgain() }
             guard unanswered.count < limits.unansweredLimit else { return .wait }
             if isHelloDue { return .hello }
             if isGreeted, reconciliation == .due {
@@ -277,7 +261,7 @@ package struct NodeSyncMachine: Sendable {
             guard isGreeted || mayAnticipate, grantBytes > 0, unconfirmed < limits.unconfirmedLimit else { return .wait }
             switch cargo(logSize, pace) {
             case nil: return .wait
-            case .needWork?: return .needWork
+            case let step? where step.needsNoPush: return step
             default: return .beginPush
             }
         }
@@ -297,6 +281,7 @@ package struct NodeSyncMachine: Sendable {
                 queue.removeFirst()
                 continue
             }
+            if refused.isDoubted(work.segment) { return .examine(work) }
             let known = begun[work.segment].flatMap { $0.sha256 == work.sha256 ? $0.offset : nil } ?? 0
             let offset = max(0, min(known, work.bytes))
             return offset >= work.bytes ? .end(work) : .data(work, offset: offset, count: Int(min(Int64(pace.frameBytes), work.bytes - offset)))
@@ -374,8 +359,17 @@ package struct NodeSyncMachine: Sendable {
     package mutating func couldNotRead(_ work: SegmentWork, _ reason: String, nowMilliseconds now: Int64) {
         queue.removeAll { $0.segment == work.segment }
         begun[work.segment] = nil
-        countRefusal(Refusal(frame: 0, reason: .storage, detail: reason, segment: work.segment), of: work.segment, now)
+        refused.count(Refusal(frame: 0, reason: .storage, detail: reason, segment: work.segment), of: work.segment, now)
         unread.insert(work.segment)
+    }
+
+    /// The node has looked at its file. One that is not what its entry says is never sent again, however slow the link that it
+    /// would cost: it is looked at again when its time aside is over.
+    package mutating func examined(_ work: SegmentWork, isIntact: Bool, nowMilliseconds now: Int64) {
+        if isIntact { return refused.vouched(work.segment) }
+        queue.removeAll { $0.segment == work.segment }
+        begun[work.segment] = nil
+        refused.setAside(work.segment, Refusal(frame: 0, reason: .wrongHash, detail: "the file on the node is not what its entry says; fieldpost-edge check tells more", segment: work.segment), now)
     }
 
     private mutating func wrote(_ cargo: Cargo) {

@@ -47,7 +47,7 @@ let importTable: [String: Allowed] = [
     "EdgeSync": Allowed(
         "edge",
         [
-            "SyncProtocol", "NodeIdentity", "EvidenceLog", "RecordingModel", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "Logging",
+            "SyncProtocol", "NodeIdentity", "EvidenceLog", "RecordingModel", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "Crypto", "Logging",
         ]),
     "EdgeCourier": Allowed("edge", ["StorageIO", "SyncProtocol", "EvidenceLog", "RecordingModel", "SystemPackage"]),
     "fieldpost-edge": Allowed(

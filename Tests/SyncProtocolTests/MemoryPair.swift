@@ -15,6 +15,9 @@ struct MemoryNode {
     /// Promised hashes, where the file is another.
     var promised: [SegmentID: ContentHash] = [:]
 
+    /// How often the machine wanted a file to be looked at.
+    private(set) var examined = 0
+
     /// Bytes of footage in the last push.
     private(set) var pushedData = 0
 
@@ -97,6 +100,9 @@ struct MemoryNode {
                 wire += FrameCoding.encode(.entries(try EntryBatch(start: start, lines: lines, checkpoint: checkpoint).encoded(with: machine.helloMemory.dictionary)))
                 machine.sentEntries(upTo: checkpoint.checkpoint.size)
                 frameEnds.append(wire.count)
+            case .examine(let work):
+                examined += 1
+                machine.examined(work, isIntact: ContentHash.sha256(files[work.segment] ?? []) == work.sha256, nowMilliseconds: now)
             case .data(let work, let offset, let count):
                 let bytes = Array((files[work.segment] ?? [])[Int(offset)..<Int(offset) + count])
                 wire += FrameCoding.encode(.data(segment: work.segment, offset: offset, bytes: bytes))
@@ -122,6 +128,8 @@ struct MemoryHub {
     var known: [SegmentID: (sha256: ContentHash, bytes: Int64)] = [:]
     var partials: [ContentHash: [UInt8]] = [:]
     var stored: [ContentHash: [UInt8]] = [:]
+    /// What its disk spoils each time.
+    var spoilt: Set<ContentHash> = []
     var held: [StreamID: SequenceRanges] = [:]
     /// How often each segment was made whole: more than once would be a segment stored twice.
     var commits: [SegmentID: Int] = [:]
@@ -185,7 +193,7 @@ struct MemoryHub {
                 receivedBytes += bytes.count - skip
             case .commit(let segment, let hash, _):
                 let content = partials.removeValue(forKey: hash) ?? []
-                guard ContentHash.sha256(content) == hash else {
+                guard ContentHash.sha256(content) == hash, !spoilt.contains(hash) else {
                     machine.refused(Refusal(frame: 0, reason: .wrongHash, detail: "hash", segment: segment))
                     continue
                 }

@@ -299,6 +299,9 @@ final class SimulatedNode {
             let batch = try journal.batch(from: start, limitBytes: bytes).orThrow("a batch")
             send(.entries(try EntryBatch(start: batch.start, lines: batch.lines, checkpoint: batch.checkpoint).encoded()), connection)
             machine?.sentEntries(upTo: batch.end)
+        case .examine(let work):
+            let whole = try? journal.segmentFile(work.segment)?.file.read(at: 0, count: Int(work.bytes))
+            machine?.examined(work, isIntact: whole.map { ContentHash.sha256($0) == work.sha256 } ?? false, nowMilliseconds: now)
         case .data(let work, let offset, let count):
             guard let piece = try? journal.segmentFile(work.segment)?.file.read(at: offset, count: count), piece.count == count else {
                 machine?.couldNotRead(work, "gone", nowMilliseconds: now)

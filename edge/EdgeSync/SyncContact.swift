@@ -87,6 +87,12 @@ extension SyncContact {
     /// How often hours, budgets and other links are looked at while something moves; at each heartbeat when nothing does.
     private static let reviewMilliseconds: Int64 = 250
 
+    /// What was set aside, and why.
+    fileprivate func show(_ machine: NodeSyncMachine) {
+        let aside = machine.setAside.map { "\($0.key): \($0.value.detail)" }.sorted()
+        progress { $0.setAside = aside }
+    }
+
     /// What the link may carry, and whether it is still the one to use.
     private func review(_ link: Uplink, _ machine: inout NodeSyncMachine) throws {
         let allowance = uplinks.allowance(of: link)
@@ -155,6 +161,12 @@ private struct Talk {
             guard let batch = try await source.batch(from: start, plainBytes: bytes) else { throw SyncError.noCheckpoint(start) }
             try await write(.entries(batch.encoded(with: machine.helloMemory.dictionary)))
             machine.sentEntries(upTo: batch.start + UInt64(batch.lines.count))
+        case .examine(let work):
+            let isIntact = await source.isIntact(work)
+            try Task.checkCancellation()
+            machine.examined(work, isIntact: isIntact, nowMilliseconds: contact.nowMilliseconds())
+            contact.show(machine)
+            if !isIntact { contact.logger.error("a segment's file is not what its entry says; it is not sent", metadata: ["segment": "\(work.segment)", "next": "fieldpost-edge check"]) }
         case .data(let work, let offset, let count):
             guard meter.hasRoom() else { return false }
             let piece: [UInt8]
@@ -164,6 +176,7 @@ private struct Talk {
             } catch let error where !(error is CancellationError) {
                 contact.logger.error("a segment cannot be read", metadata: ["segment": "\(work.segment)", "error": "\(error)"])
                 machine.couldNotRead(work, "the node cannot read the file", nowMilliseconds: contact.nowMilliseconds())
+                contact.show(machine)
                 return true
             }
             try await write(.data(segment: work.segment, offset: offset, bytes: piece))
@@ -251,11 +264,9 @@ private struct Talk {
             for refusal in reply.refusals {
                 contact.logger.warning("the hub refused a frame", metadata: ["reason": "\(refusal.reason.rawValue)", "segment": "\(refusal.segment.map(\.description) ?? "-")"])
             }
-            let (aside, duplicates) = (machine.setAside.map { "\($0.key): \($0.value.detail)" }.sorted(), reply.duplicateBytes)
-            contact.progress {
-                $0.duplicateBytes += duplicates
-                $0.setAside = aside
-            }
+            let duplicates = reply.duplicateBytes
+            contact.progress { $0.duplicateBytes += duplicates }
+            contact.show(machine)
         case nil:
             // The hub ends a push before the node has: only a refusal does that.
             _ = try answer.decoded(PushReply.self)

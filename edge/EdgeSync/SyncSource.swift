@@ -1,3 +1,4 @@
+import Crypto
 import EvidenceLog
 import RecordingModel
 import SyncProtocol
@@ -25,6 +26,22 @@ package protocol SyncSource: Sendable {
     func keep(_ signed: SignedStatement, _ statement: HoldingsStatement) async throws
     /// Keeps durably what the hub forbids to give up, in place of what it forbade before.
     func keep(pins: [StreamHoldings]) async throws
+}
+
+extension SyncSource {
+    private var examinedBytes: Int { 256 << 10 }
+
+    /// Whether a segment's file is what its entry says; false for one that cannot be read.
+    func isIntact(_ work: SegmentWork) async -> Bool {
+        var hash = SHA256()
+        var offset: Int64 = 0
+        while offset < work.bytes {
+            guard let piece = try? await read(work, offset: offset, count: Int(min(Int64(examinedBytes), work.bytes - offset))), !piece.isEmpty else { return false }
+            hash.update(data: piece)
+            offset += Int64(piece.count)
+        }
+        return ContentHash(Array(hash.finalize())) == work.sha256
+    }
 }
 
 /// Which segments are wanted next.
