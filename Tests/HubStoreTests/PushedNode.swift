@@ -69,15 +69,20 @@ struct PushedNode: Sendable {
         guard case .enrolled = try store.enrol(node, secretHash: secret, nowUnixMilliseconds: Self.now) else { throw FixtureError(what: "joining") }
     }
 
-    /// One contact: hello, then one push with the entries and bytes that the hub lacks, in frames of 1,000 bytes.
     @discardableResult
-    func contact(_ store: HubStore, session: UInt64, only wanted: Set<UInt64>? = nil, cutAfterFrames: Int = .max) throws -> PushReply {
+    func greet(_ store: HubStore, session: UInt64) throws -> HelloReply {
         let checkpoint = try sample.checkpoints.last.orThrow("a checkpoint")
-        let hello = try store.hello(
+        return try store.hello(
             HelloRequest(
                 session: session, status: NodeStatus(software: "test", bootID: "boot", uptimeMilliseconds: 1, clock: Moment.sample(milliseconds: 0).wall, disk: nil, cameras: []),
                 log: log, logSize: checkpoint.checkpoint.size, checkpoint: checkpoint, holdings: [], backlog: Backlog(), statementLogSize: nil, statementGeneration: nil),
             from: node, nowUnixMilliseconds: Self.now)
+    }
+
+    /// One contact: hello, then one push with the entries and bytes that the hub lacks, in frames of 1,000 bytes.
+    @discardableResult
+    func contact(_ store: HubStore, session: UInt64, only wanted: Set<UInt64>? = nil, cutAfterFrames: Int = .max) throws -> PushReply {
+        let hello = try greet(store, session: session)
         let sessions = Sessions()
         sessions.raise(node, to: session)
         // Its clock stands still: groups are written here and nowhere else.

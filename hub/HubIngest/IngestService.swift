@@ -135,6 +135,7 @@ struct IngestService: Sendable {
         defer { session.close() }
         try await forEachPiece(request, context) { piece in
             bytesTotal.increment(by: piece.readableBytes)
+            await session.awaitTurn()
             if try session.receive(piece) { try await writer.take(session, node) }
         }
         try session.end()

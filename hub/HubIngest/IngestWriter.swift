@@ -8,6 +8,7 @@ package struct IngestWriter: Sendable {
     let disk = DiskLanes()
     let committer: GroupCommitter
     let memory = FrameMemory()
+    let turns: FrameTurns
     let limits: IngestLimits
     /// What this hub may compress with, and reads.
     let dictionaries: SharedDictionaries
@@ -16,7 +17,10 @@ package struct IngestWriter: Sendable {
         self.init(store: store, limits: limits, dictionaries: dictionaries, committer: GroupCommitter(store: store))
     }
 
-    init(store: HubStore, limits: IngestLimits = IngestLimits(), dictionaries: SharedDictionaries = .shipped, committer: GroupCommitter) {
+    init(
+        store: HubStore, limits: IngestLimits = IngestLimits(), dictionaries: SharedDictionaries = .shipped, committer: GroupCommitter, turns: FrameTurns = FrameTurns()
+    ) {
+        self.turns = turns
         self.store = store
         self.limits = limits
         self.dictionaries = dictionaries

@@ -19,6 +19,9 @@ final class PushSession: Sendable {
         case ended(Problem)
     }
 
+    /// Of the frame that is coming.
+    private enum Turn { case none, taken, waivedAfterWaiting }
+
     private struct State {
         var parser = FrameParser()
         var machine: HubPushMachine
@@ -27,6 +30,7 @@ final class PushSession: Sendable {
         /// Bytes of an unfinished frame, as they are counted among all pushes' bytes.
         var counted = 0
         var frames: ArraySlice<Frame> = []
+        var turn = Turn.none
         /// What ends the push once the frames before it are taken.
         var fault: Problem?
         /// The log as it will be when the group is written.
@@ -81,7 +85,20 @@ final class PushSession: Sendable {
         state.withLock { state in
             writer.memory.count(from: state.counted, to: 0)
             state.counted = 0
+            giveBackTurn(&state)
         }
+    }
+
+    /// Waits until there is room for more than the beginning of a frame. Call it before `receive`.
+    func awaitTurn() async {
+        guard state.withLock({ $0.turn == .none && $0.parser.pendingBytes > writer.turns.freeBytes }) else { return }
+        let isTaken = await writer.turns.take()
+        state.withLock { $0.turn = isTaken ? .taken : .waivedAfterWaiting }
+    }
+
+    private func giveBackTurn(_ state: inout State) {
+        if state.turn == .taken { writer.turns.giveBack() }
+        state.turn = .none
     }
 
     /// Takes the next bytes of the body and checks the frames that are whole.
@@ -131,6 +148,7 @@ final class PushSession: Sendable {
                 return step
             }
             state.frames = []
+            giveBackTurn(&state)
             return state.fault.map { .ended($0) } ?? .more
         }
     }
