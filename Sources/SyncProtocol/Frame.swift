@@ -137,7 +137,7 @@ struct ByteReader {
 /// stay. Whoever appends takes the whole frames out (`next`) before more comes.
 package struct FrameParser: Sendable {
     /// Bytes for which room is made before any has come, at most. Once so many are there, room is made for the whole frame.
-    private static let reservedBytesMax = 64 << 10
+    private static let reservedBytesMax = 16 << 10
 
     /// Of the frame that is coming: its length, once it is whole; kind and what names the bytes; the bytes; the checksum.
     private var length: [UInt8] = []
@@ -201,7 +201,11 @@ package struct FrameParser: Sendable {
 
     /// The next whole frame, or nil until more bytes come. After a fault nothing that follows can be trusted.
     package mutating func next() throws(FrameFault) -> Frame? {
-        if let frame = whole.popFirst() { return frame }
+        if let frame = whole.popFirst() {
+            // A slice keeps what was taken out of it until it is another one.
+            if whole.isEmpty { whole = [] }
+            return frame
+        }
         if let fault { throw fault }
         return nil
     }

@@ -14,38 +14,47 @@ import Testing
 
     @Test("So many have a turn at a time; one that is given back goes to whoever waits longest, and none is lost")
     func order() async throws {
-        let turns = FrameTurns(count: 2, waitMilliseconds: 600_000)
-        #expect(await turns.take())
-        #expect(await turns.take())
+        let turns = FrameTurns(count: 2, lastMilliseconds: 600_000)
+        var held = [await turns.take(), await turns.take()]
         let taken = Order()
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        try await withThrowingTaskGroup(of: FrameTurns.Turn.self) { group in
             for number in 0..<3 {
                 group.addTask {
-                    #expect(await turns.take())
+                    let turn = await turns.take()
                     taken.numbers.withLock { $0.append(number) }
+                    return turn
                 }
                 _ = try await eventually("number \(number) waits", within: .seconds(60), every: .milliseconds(1)) { turns.waiting == number + 1 ? true : nil }
             }
             for number in 0..<3 {
-                turns.giveBack()
-                _ = try await eventually("number \(number) has its turn", within: .seconds(60), every: .milliseconds(1)) { taken.numbers.withLock { $0 } == Array(0...number) ? true : nil }
+                turns.giveBack(held.removeFirst())
+                held.append(try #require(try await group.next()))
+                #expect(taken.numbers.withLock { $0 } == Array(0...number))
             }
         }
-        turns.giveBack()
-        turns.giveBack()
-        #expect(await turns.take())
-        #expect(await turns.take())
-        #expect(turns.waiting == 0)
+        for turn in held + held { turns.giveBack(turn) }
+        // Twice given back is once given back.
+        held = [await turns.take(), await turns.take()]
+        async let third = turns.take()
+        _ = try await eventually("the third waits", within: .seconds(60), every: .milliseconds(1)) { turns.waiting == 1 ? true : nil }
+        turns.giveBack(held[0])
+        turns.giveBack(await third)
     }
 
-    @Test("Who waits in vain goes on without a turn, and the one that comes back later is whole again")
-    func inVain() async {
-        let turns = FrameTurns(count: 1, waitMilliseconds: 20)
-        #expect(await turns.take())
-        for _ in 0..<3 { #expect(await !turns.take()) }
-        turns.giveBack()
-        #expect(await turns.take())
-        #expect(await !turns.take())
+    @Test("A turn is over after its time, whoever has it, but not while the hub is busy with a frame that is whole")
+    func time() async throws {
+        let turns = FrameTurns(count: 1, lastMilliseconds: 20)
+        let first = await turns.take()
+        let second = await turns.take()
+        turns.giveBack(first)
+        let third = await turns.take()
+        #expect(Set([first, second, third]).count == 3)
+        turns.stopTime(third)
+        async let fourth = turns.take()
+        try await Task.sleep(for: .milliseconds(100))
+        #expect(turns.waiting == 1)
+        turns.giveBack(third)
+        turns.giveBack(await fourth)
     }
 
     @Test("A push with the beginning of a frame waits while another has its own, whose turn comes back with the frame or with the push's end")
@@ -53,7 +62,7 @@ import Testing
         let folder = try StoreFolder()
         defer { withExtendedLifetime(folder) {} }
         let store = try folder.open()
-        let turns = FrameTurns(count: 1, waitMilliseconds: 600_000, freeBytes: 100)
+        let turns = FrameTurns(count: 1, lastMilliseconds: 600_000, freeBytes: 100)
         let committer = GroupCommitter(store: store, nowMilliseconds: { 0 })
         let writer = IngestWriter(store: store, committer: committer, turns: turns)
         let sessions = Sessions()
@@ -69,14 +78,13 @@ import Testing
         var (first, second) = (try begin(1), try begin(2))
         defer { committer.writeNow() }
         // So much is everybody's.
-        #expect(try !first.push.receive(first.frame.readSlice(length: 100).orThrow("bytes")))
+        #expect(try !first.push.receive(first.frame.readSlice(length: 99).orThrow("bytes")))
         await first.push.awaitTurn()
-        #expect(await turns.take())
-        turns.giveBack()
+        turns.giveBack(await turns.take())
 
         #expect(try !first.push.receive(first.frame.readSlice(length: 1).orThrow("bytes")))
         await first.push.awaitTurn()
-        #expect(try !second.push.receive(second.frame.readSlice(length: 101).orThrow("bytes")))
+        #expect(try !second.push.receive(second.frame.readSlice(length: 100).orThrow("bytes")))
         let (push, rest) = (second.push, second.frame)
         async let isWhole = {
             await push.awaitTurn()
@@ -88,7 +96,7 @@ import Testing
         #expect(try await isWhole)
         // It has the turn until its own frame is taken, or until it ends.
         second.push.close()
-        #expect(await turns.take() && turns.waiting == 0)
+        turns.giveBack(await turns.take())
         first.push.close()
     }
 }

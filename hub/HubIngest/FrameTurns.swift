@@ -2,64 +2,85 @@ import Dispatch
 import Synchronization
 
 /// Lets so many pushes at a time have more than the beginning of a frame in memory. Thousands of nodes that come back in one
-/// moment would otherwise each have half of one, though the hub can only take in a few at a time. First come, first served; whoever
-/// waited for `waitMilliseconds` goes on without a turn, so that frames that never end hold nobody up for long.
+/// moment would otherwise each have half of one, though the hub can only take in a few at a time. First come, first served.
 ///
-/// A node sends frames of half a second of its link at most: so many turns let more bytes pass in a second than a hub with so many nodes takes in.
+/// A node sends frames of half a second of its link at most, and a turn lasts a second, and then as long as the hub needs for a frame
+/// that is whole: frames that never end hold nobody up, and with `IngestLimits.connections` all waiting the last one waits six seconds.
 final class FrameTurns: Sendable {
     static let count = 512
-    static let waitMilliseconds = 1_000
+    static let lastMilliseconds = 1_000
 
+    typealias Turn = UInt64
     private struct State {
         var free: Int
-        var waiting: [UInt64: CheckedContinuation<Bool, Never>] = [:]
-        /// Those that wait are between the two numbers, some gone already.
-        var first: UInt64 = 0
-        var next: UInt64 = 0
+        var held: Set<Turn> = []
+        /// Of those, whose time runs.
+        var timed: Set<Turn> = []
+        var waiting: [Turn: CheckedContinuation<Turn, Never>] = [:]
+        /// Those that wait are between the two numbers.
+        var first: Turn = 0
+        var next: Turn = 0
+
+        mutating func hold(_ turn: Turn) {
+            held.insert(turn)
+            timed.insert(turn)
+        }
     }
     /// What a push may have of a frame without a turn: the whole frame of a slow link.
     let freeBytes: Int
     private let state: Mutex<State>
     private let queue = DispatchQueue(label: "fieldpost.ingest.turns")
-    private let waitMilliseconds: Int
+    private let lastMilliseconds: Int
 
-    init(count: Int = FrameTurns.count, waitMilliseconds: Int = FrameTurns.waitMilliseconds, freeBytes: Int = 16 << 10) {
+    init(count: Int = FrameTurns.count, lastMilliseconds: Int = FrameTurns.lastMilliseconds, freeBytes: Int = 16 << 10) {
         state = Mutex(State(free: count))
+        self.lastMilliseconds = lastMilliseconds
         self.freeBytes = freeBytes
-        self.waitMilliseconds = waitMilliseconds
     }
 
     /// Waits for a turn.
-    /// - Returns: false when none came in time: there is nothing to give back then.
-    func take() async -> Bool {
-        await withCheckedContinuation { continuation in
-            let number = state.withLock { state -> UInt64? in
-                guard state.free == 0 else {
-                    state.free -= 1
+    func take() async -> Turn {
+        let turn = await withCheckedContinuation { continuation in
+            let turn = state.withLock { state -> Turn? in
+                let turn = state.next
+                state.next += 1
+                guard state.free > 0 else {
+                    state.waiting[turn] = continuation
                     return nil
                 }
-                defer { state.next += 1 }
-                state.waiting[state.next] = continuation
-                return state.next
+                state.free -= 1
+                state.first = state.next
+                state.hold(turn)
+                return turn
             }
-            guard let number else { return continuation.resume(returning: true) }
-            queue.asyncAfter(deadline: .now() + .milliseconds(waitMilliseconds)) {
-                self.state.withLock { $0.waiting.removeValue(forKey: number) }?.resume(returning: false)
-            }
+            if let turn { continuation.resume(returning: turn) }
         }
+        queue.asyncAfter(deadline: .now() + .milliseconds(lastMilliseconds)) { self.isOver(turn) }
+        return turn
     }
 
-    /// The turn goes to whoever waits longest.
-    func giveBack() {
-        let waiting = state.withLock { state -> CheckedContinuation<Bool, Never>? in
+    /// The frame is whole: what is still to wait for is the hub's own disk.
+    func stopTime(_ turn: Turn) { state.withLock { _ = $0.timed.remove(turn) } }
+
+    private func isOver(_ turn: Turn) {
+        if state.withLock({ $0.timed.contains(turn) }) { giveBack(turn) }
+    }
+
+    /// The turn goes to whoever waits longest. Nothing happens to one that is over already.
+    func giveBack(_ turn: Turn) {
+        let next = state.withLock { state -> (turn: Turn, continuation: CheckedContinuation<Turn, Never>)? in
+            guard state.held.remove(turn) != nil else { return nil }
+            state.timed.remove(turn)
             while state.first < state.next {
                 defer { state.first += 1 }
-                if let longest = state.waiting.removeValue(forKey: state.first) { return longest }
+                guard let continuation = state.waiting.removeValue(forKey: state.first) else { continue }
+                state.hold(state.first)
+                return (state.first, continuation)
             }
             state.free += 1
             return nil
         }
-        waiting?.resume(returning: true)
+        if let next { next.continuation.resume(returning: next.turn) }
     }
 
     /// For tests.

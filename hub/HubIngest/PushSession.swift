@@ -19,9 +19,6 @@ final class PushSession: Sendable {
         case ended(Problem)
     }
 
-    /// Of the frame that is coming.
-    private enum Turn { case none, taken, waivedAfterWaiting }
-
     private struct State {
         var parser = FrameParser()
         var machine: HubPushMachine
@@ -30,7 +27,8 @@ final class PushSession: Sendable {
         /// Bytes of an unfinished frame, as they are counted among all pushes' bytes.
         var counted = 0
         var frames: ArraySlice<Frame> = []
-        var turn = Turn.none
+        /// Taken for the frame that is coming.
+        var turn: FrameTurns.Turn?
         /// What ends the push once the frames before it are taken.
         var fault: Problem?
         /// The log as it will be when the group is written.
@@ -91,14 +89,14 @@ final class PushSession: Sendable {
 
     /// Waits until there is room for more than the beginning of a frame. Call it before `receive`.
     func awaitTurn() async {
-        guard state.withLock({ $0.turn == .none && $0.parser.pendingBytes > writer.turns.freeBytes }) else { return }
-        let isTaken = await writer.turns.take()
-        state.withLock { $0.turn = isTaken ? .taken : .waivedAfterWaiting }
+        guard state.withLock({ $0.turn == nil && $0.parser.pendingBytes >= writer.turns.freeBytes }) else { return }
+        let turn = await writer.turns.take()
+        state.withLock { $0.turn = turn }
     }
 
     private func giveBackTurn(_ state: inout State) {
-        if state.turn == .taken { writer.turns.giveBack() }
-        state.turn = .none
+        if let turn = state.turn { writer.turns.giveBack(turn) }
+        state.turn = nil
     }
 
     /// Takes the next bytes of the body and checks the frames that are whole.
@@ -120,6 +118,7 @@ final class PushSession: Sendable {
                 state.fault = Problem(status: 413, title: "The push is longer than what was granted.")
                 return true
             }
+            if !state.frames.isEmpty, let turn = state.turn { writer.turns.stopTime(turn) }
             let pending = state.parser.pendingBytes
             if writer.memory.count(from: state.counted, to: pending) == .isFull, pending > FrameMemory.freeBytes {
                 state.fault = Problem(status: 429, title: "The hub's memory for frames is in use; try again later.")
