@@ -64,6 +64,7 @@ package struct DeliveryMeter: Sendable {
     /// The link, and not what there was to send, has bounded the rate at least once.
     private var isMeasured: Bool
     package private(set) var roundTripMilliseconds: Int64 = 0
+    private var leastRoundTripMicroseconds: Int64 = 0
     private var outstandingBytes: Int64 = 0
     private var arrivedEarlyBytes: Int64 = 0
     private var acknowledgedBytes: Int64 = 0
@@ -100,6 +101,7 @@ package struct DeliveryMeter: Sendable {
             marks.removeFirst()
         }
         roundTripMilliseconds = Int64(reading.roundTripMicroseconds) / 1_000
+        leastRoundTripMicroseconds = Int64(reading.leastRoundTripMicroseconds)
         outstandingBytes = Int64(clamping: reading.outstandingBytes)
         arrivedEarlyBytes = Int64(clamping: reading.arrivedEarlyBytes)
         acknowledgedBytes = Int64(clamping: reading.acknowledgedBytes)
@@ -188,9 +190,18 @@ package struct DeliveryMeter: Sendable {
             case .long where isBound: bytesPerSecond - bytesPerSecond / 8
             case .empty, .short, .long: bytesPerSecond + bytesPerSecond / 8
             }
-        // At first what TCP sends in a round trip of 600 ms anyway: a handshake's few bytes say little of the link.
-        return max(isMeasured ? 2_000 : 24_000, rate)
+        return max(isMeasured ? 2_000 : firstRate, rate)
     }
+
+    /// At first what TCP sends in a round trip anyway, ten packets (RFC 6928), or in one of 600 ms where none was seen yet: a handshake's few
+    /// bytes say little of the link.
+    private var firstRate: Int64 {
+        guard leastRoundTripMicroseconds > 0 else { return Self.firstRateLeast }
+        return min(max(Self.firstRateLeast, Self.firstWindowBytes * 1_000_000 / leastRoundTripMicroseconds), Self.firstRateMost)
+    }
+    private static let firstWindowBytes: Int64 = 14_480
+    private static let firstRateLeast: Int64 = 24_000
+    private static let firstRateMost: Int64 = 1_000_000
 
     /// How much to hand to the link at a time.
     package var pace: LinkPace {

@@ -67,10 +67,11 @@ package struct LinkPace: Hashable, Sendable {
         self.unsentBytes = unsentBytes
     }
 
-    /// Half a second of the link's rate in a frame, and as much in the socket: 2 KiB to 256 KiB.
+    /// Half a second of the link's rate in a frame, at most 64 KiB, because a frame that a cut divides is sent again; as much in the socket, up to
+    /// 256 KiB; 2 KiB at least.
     package init(bytesPerSecond: Int64) {
         let half = Int(max(2 << 10, min(bytesPerSecond / 2, 256 << 10)))
-        self.init(frameBytes: half, unsentBytes: max(4 << 10, half))
+        self.init(frameBytes: min(half, 64 << 10), unsentBytes: max(4 << 10, half))
     }
 
     /// Plain bytes of log lines in one batch: they compress to about a fifth.

@@ -32,7 +32,7 @@ struct Footage: Sendable {
     var segmentBytes: Int
     var pushBytes: Int
     /// Payload of a data frame: what a node takes on a fast link.
-    static let frameBytes = 256 << 10
+    static let frameBytes = 64 << 10
     /// Segments whose entries come in one batch.
     private static let batchSegments = 1_000
 

@@ -141,6 +141,15 @@ import Testing
         #expect(meter.bytesPerSecond > 400_000, "\(meter.bytesPerSecond)")
     }
 
+    @Test("Before anything is known of a link it is given what TCP sends in a round trip anyway", arguments: [
+        (0, 24_000), (700_000, 24_000), (600_000, 24_133), (80_000, 181_000), (40_000, 362_000), (100, 1_000_000),
+    ])
+    func firstRate(leastRoundTripMicroseconds: UInt32, bytesPerSecond: Int64) {
+        var meter = DeliveryMeter()
+        meter.read(reading(acknowledged: 0, roundTrip: leastRoundTripMicroseconds, least: leastRoundTripMicroseconds), isAnswerDue: true, nowMilliseconds: 100)
+        #expect(meter.pacingRate == bytesPerSecond)
+    }
+
     @Test("What waited for a link to come back says nothing of its queue or its rate")
     func outage() {
         var meter = DeliveryMeter(bytesPerSecond: 100_000)
@@ -165,7 +174,7 @@ import Testing
     }
 
     @Test("Frames and what the socket holds are half a second of the link, within bounds", arguments: [
-        (0, 2_048, 4_096), (5_000, 2_500, 4_096), (125_000, 62_500, 62_500), (100_000_000, 262_144, 262_144),
+        (0, 2_048, 4_096), (5_000, 2_500, 4_096), (125_000, 62_500, 62_500), (250_000, 65_536, 125_000), (100_000_000, 65_536, 262_144),
     ])
     func pace(rate: Int64, frame: Int, unsent: Int) {
         #expect(LinkPace(bytesPerSecond: rate) == LinkPace(frameBytes: frame, unsentBytes: unsent))

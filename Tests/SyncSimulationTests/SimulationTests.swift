@@ -21,7 +21,7 @@ struct SimulationTests {
     }
     static var crowds: [UInt64] {
         if let seed = number("FIELDPOST_SYNC_SEED") { return number("FIELDPOST_SYNC_NODES") == 50 ? [seed] : [] }
-        return Array(1...(isLong ? 100 : 1))
+        return Array(1...(isLong ? 500 : 1))
     }
 
     private func run(_ seed: UInt64, nodes: Int, steps: Int) throws {
