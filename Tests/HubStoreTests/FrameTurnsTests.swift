@@ -8,37 +8,30 @@ import TestSupport
 import Testing
 
 @Suite struct FrameTurnsTests {
-    private final class Order: Sendable {
-        let numbers = Mutex<[Int]>([])
+    /// Whom a turn was given to, in order.
+    private final class Taken: Sendable {
+        private let all = Mutex<[(number: Int, turn: FrameTurns.Turn)]>([])
+        var numbers: [Int] { all.withLock { $0.map(\.number) } }
+        func turn(_ index: Int) -> FrameTurns.Turn { all.withLock { $0[index].turn } }
+        func add(_ number: Int, _ turn: FrameTurns.Turn) { all.withLock { $0.append((number, turn)) } }
     }
 
     @Test("So many have a turn at a time; one that is given back goes to whoever waits longest, and none is lost")
-    func order() async throws {
-        let turns = FrameTurns(count: 2, lastMilliseconds: 600_000)
-        var held = [await turns.take(), await turns.take()]
-        let taken = Order()
-        try await withThrowingTaskGroup(of: FrameTurns.Turn.self) { group in
-            for number in 0..<3 {
-                group.addTask {
-                    let turn = await turns.take()
-                    taken.numbers.withLock { $0.append(number) }
-                    return turn
-                }
-                _ = try await eventually("number \(number) waits", within: .seconds(60), every: .milliseconds(1)) { turns.waiting == number + 1 ? true : nil }
-            }
-            for number in 0..<3 {
-                turns.giveBack(held.removeFirst())
-                held.append(try #require(try await group.next()))
-                #expect(taken.numbers.withLock { $0 } == Array(0...number))
-            }
+    func order() {
+        let turns = FrameTurns(count: 2, lastMilliseconds: 3_600_000)
+        let taken = Taken()
+        for number in 0..<5 { turns.take { taken.add(number, $0) } }
+        #expect(taken.numbers == [0, 1] && turns.waiting == 3)
+        for number in 2..<5 {
+            turns.giveBack(taken.turn(number - 2))
+            // Given back twice is given back once.
+            turns.giveBack(taken.turn(number - 2))
+            #expect(taken.numbers == Array(0...number))
         }
-        for turn in held + held { turns.giveBack(turn) }
-        // Twice given back is once given back.
-        held = [await turns.take(), await turns.take()]
-        async let third = turns.take()
-        _ = try await eventually("the third waits", within: .seconds(60), every: .milliseconds(1)) { turns.waiting == 1 ? true : nil }
-        turns.giveBack(held[0])
-        turns.giveBack(await third)
+        turns.giveBack(taken.turn(3))
+        turns.giveBack(taken.turn(4))
+        for number in 5..<8 { turns.take { taken.add(number, $0) } }
+        #expect(taken.numbers == Array(0..<7) && turns.waiting == 1)
     }
 
     @Test("A turn is over after its time, whoever has it, but not while the hub is busy with a frame that is whole")
@@ -46,23 +39,27 @@ import Testing
         let turns = FrameTurns(count: 1, lastMilliseconds: 20)
         let first = await turns.take()
         let second = await turns.take()
-        turns.giveBack(first)
-        let third = await turns.take()
+        let third = await withCheckedContinuation { continuation in
+            turns.take { turn in
+                turns.stopTime(turn)
+                continuation.resume(returning: turn)
+            }
+        }
         #expect(Set([first, second, third]).count == 3)
-        turns.stopTime(third)
-        async let fourth = turns.take()
+        let taken = Taken()
+        turns.take { taken.add(4, $0) }
         try await Task.sleep(for: .milliseconds(100))
-        #expect(turns.waiting == 1)
+        #expect(taken.numbers.isEmpty)
         turns.giveBack(third)
-        turns.giveBack(await fourth)
+        #expect(taken.numbers == [4])
     }
 
-    @Test("A push with the beginning of a frame waits while another has its own, whose turn comes back with the frame or with the push's end")
+    @Test("A push with the beginning of a frame waits while another has its own, whose turn comes back with the frame or with the push's end", .timeLimit(.minutes(15)))
     func pushes() async throws {
         let folder = try StoreFolder()
         defer { withExtendedLifetime(folder) {} }
         let store = try folder.open()
-        let turns = FrameTurns(count: 1, lastMilliseconds: 600_000, freeBytes: 100)
+        let turns = FrameTurns(count: 1, lastMilliseconds: 3_600_000, freeBytes: 100)
         let committer = GroupCommitter(store: store, nowMilliseconds: { 0 })
         let writer = IngestWriter(store: store, committer: committer, turns: turns)
         let sessions = Sessions()
@@ -86,14 +83,14 @@ import Testing
         await first.push.awaitTurn()
         #expect(try !second.push.receive(second.frame.readSlice(length: 100).orThrow("bytes")))
         let (push, rest) = (second.push, second.frame)
-        async let isWhole = {
+        let isWhole = Task {
             await push.awaitTurn()
             return try push.receive(rest)
-        }()
-        _ = try await eventually("the second push waits", within: .seconds(60), every: .milliseconds(1)) { turns.waiting == 1 ? true : nil }
+        }
+        while turns.waiting == 0 { try await Task.sleep(for: .milliseconds(1)) }
         #expect(try first.push.receive(first.frame))
         while case .waits = try first.push.take() { committer.writeNow() }
-        #expect(try await isWhole)
+        #expect(try await isWhole.value)
         // It has the turn until its own frame is taken, or until it ends.
         second.push.close()
         turns.giveBack(await turns.take())

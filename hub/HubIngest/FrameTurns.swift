@@ -16,7 +16,7 @@ final class FrameTurns: Sendable {
         var held: Set<Turn> = []
         /// Of those, whose time runs.
         var timed: Set<Turn> = []
-        var waiting: [Turn: CheckedContinuation<Turn, Never>] = [:]
+        var waiting: [Turn: @Sendable (Turn) -> Void] = [:]
         /// Those that wait are between the two numbers.
         var first: Turn = 0
         var next: Turn = 0
@@ -40,23 +40,29 @@ final class FrameTurns: Sendable {
 
     /// Waits for a turn.
     func take() async -> Turn {
-        let turn = await withCheckedContinuation { continuation in
-            let turn = state.withLock { state -> Turn? in
-                let turn = state.next
-                state.next += 1
-                guard state.free > 0 else {
-                    state.waiting[turn] = continuation
-                    return nil
-                }
-                state.free -= 1
-                state.first = state.next
-                state.hold(turn)
-                return turn
+        await withCheckedContinuation { continuation in take { continuation.resume(returning: $0) } }
+    }
+
+    /// - Parameter taken: called once, here or wherever a turn is given back; its time runs from then on
+    func take(_ taken: @escaping @Sendable (Turn) -> Void) {
+        let turn = state.withLock { state -> Turn? in
+            let turn = state.next
+            state.next += 1
+            guard state.free > 0 else {
+                state.waiting[turn] = taken
+                return nil
             }
-            if let turn { continuation.resume(returning: turn) }
+            state.free -= 1
+            state.first = state.next
+            state.hold(turn)
+            return turn
         }
+        if let turn { begin(turn, taken) }
+    }
+
+    private func begin(_ turn: Turn, _ taken: @Sendable (Turn) -> Void) {
+        taken(turn)
         queue.asyncAfter(deadline: .now() + .milliseconds(lastMilliseconds)) { self.isOver(turn) }
-        return turn
     }
 
     /// The frame is whole: what is still to wait for is the hub's own disk.
@@ -68,19 +74,19 @@ final class FrameTurns: Sendable {
 
     /// The turn goes to whoever waits longest. Nothing happens to one that is over already.
     func giveBack(_ turn: Turn) {
-        let next = state.withLock { state -> (turn: Turn, continuation: CheckedContinuation<Turn, Never>)? in
+        let next = state.withLock { state -> (turn: Turn, taken: @Sendable (Turn) -> Void)? in
             guard state.held.remove(turn) != nil else { return nil }
             state.timed.remove(turn)
             while state.first < state.next {
                 defer { state.first += 1 }
-                guard let continuation = state.waiting.removeValue(forKey: state.first) else { continue }
+                guard let taken = state.waiting.removeValue(forKey: state.first) else { continue }
                 state.hold(state.first)
-                return (state.first, continuation)
+                return (state.first, taken)
             }
             state.free += 1
             return nil
         }
-        if let next { next.continuation.resume(returning: next.turn) }
+        if let next { begin(next.turn, next.taken) }
     }
 
     /// For tests.
