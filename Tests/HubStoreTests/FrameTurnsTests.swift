@@ -16,9 +16,16 @@ import Testing
         func add(_ number: Int, _ turn: FrameTurns.Turn) { all.withLock { $0.append((number, turn)) } }
     }
 
+    /// The times of turns, which are over when a test says so.
+    private final class Clocks: Sendable {
+        private let all = Mutex<[@Sendable () -> Void]>([])
+        func add(_ isOver: @escaping @Sendable () -> Void) { all.withLock { $0.append(isOver) } }
+        func run(_ index: Int) { all.withLock { $0[index] }() }
+    }
+
     @Test("So many have a turn at a time; one that is given back goes to whoever waits longest, and none is lost")
     func order() {
-        let turns = FrameTurns(count: 2, lastMilliseconds: 3_600_000)
+        let turns = FrameTurns(count: 2, later: { _ in })
         let taken = Taken()
         for number in 0..<5 { turns.take { taken.add(number, $0) } }
         #expect(taken.numbers == [0, 1] && turns.waiting == 3)
@@ -35,23 +42,30 @@ import Testing
     }
 
     @Test("A turn is over after its time, whoever has it, but not while the hub is busy with a frame that is whole")
-    func time() async throws {
-        let turns = FrameTurns(count: 1, lastMilliseconds: 20)
-        let first = await turns.take()
-        let second = await turns.take()
-        let third = await withCheckedContinuation { continuation in
-            turns.take { turn in
-                turns.stopTime(turn)
-                continuation.resume(returning: turn)
-            }
-        }
-        #expect(Set([first, second, third]).count == 3)
+    func time() {
+        let clocks = Clocks()
+        let turns = FrameTurns(count: 1, later: clocks.add)
         let taken = Taken()
-        turns.take { taken.add(4, $0) }
-        try await Task.sleep(for: .milliseconds(100))
-        #expect(taken.numbers.isEmpty)
-        turns.giveBack(third)
-        #expect(taken.numbers == [4])
+        for number in 0..<4 { turns.take { taken.add(number, $0) } }
+        clocks.run(0)
+        #expect(taken.numbers == [0, 1])
+        // Its time was over: the turn is another's now.
+        turns.giveBack(taken.turn(0))
+        #expect(taken.numbers == [0, 1])
+        turns.stopTime(taken.turn(1))
+        clocks.run(1)
+        #expect(taken.numbers == [0, 1])
+        turns.giveBack(taken.turn(1))
+        #expect(taken.numbers == [0, 1, 2])
+        clocks.run(2)
+        #expect(taken.numbers == [0, 1, 2, 3])
+    }
+
+    @Test("The time of a turn is over by itself")
+    func clock() async {
+        let turns = FrameTurns(count: 1)
+        let first = await turns.take()
+        #expect(await turns.take() != first)
     }
 
     @Test("A push with the beginning of a frame waits while another has its own, whose turn comes back with the frame or with the push's end", .timeLimit(.minutes(15)))
@@ -59,7 +73,7 @@ import Testing
         let folder = try StoreFolder()
         defer { withExtendedLifetime(folder) {} }
         let store = try folder.open()
-        let turns = FrameTurns(count: 1, lastMilliseconds: 3_600_000, freeBytes: 100)
+        let turns = FrameTurns(count: 1, freeBytes: 100, later: { _ in })
         let committer = GroupCommitter(store: store, nowMilliseconds: { 0 })
         let writer = IngestWriter(store: store, committer: committer, turns: turns)
         let sessions = Sessions()
@@ -87,7 +101,10 @@ import Testing
             await push.awaitTurn()
             return try push.receive(rest)
         }
-        while turns.waiting == 0 { try await Task.sleep(for: .milliseconds(1)) }
+        while turns.waiting == 0 {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
         #expect(try first.push.receive(first.frame))
         while case .waits = try first.push.take() { committer.writeNow() }
         #expect(try await isWhole.value)

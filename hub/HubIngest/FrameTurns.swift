@@ -29,13 +29,18 @@ final class FrameTurns: Sendable {
     /// What a push may have of a frame without a turn: the whole frame of a slow link.
     let freeBytes: Int
     private let state: Mutex<State>
-    private let queue = DispatchQueue(label: "fieldpost.ingest.turns")
-    private let lastMilliseconds: Int
+    /// Calls back when a turn's time is over.
+    private let later: @Sendable (_ isOver: @escaping @Sendable () -> Void) -> Void
 
-    init(count: Int = FrameTurns.count, lastMilliseconds: Int = FrameTurns.lastMilliseconds, freeBytes: Int = 16 << 10) {
+    init(count: Int = FrameTurns.count, freeBytes: Int = 16 << 10, later: @escaping @Sendable (_ isOver: @escaping @Sendable () -> Void) -> Void = FrameTurns.afterItsTime()) {
         state = Mutex(State(free: count))
-        self.lastMilliseconds = lastMilliseconds
         self.freeBytes = freeBytes
+        self.later = later
+    }
+
+    static func afterItsTime() -> @Sendable (@escaping @Sendable () -> Void) -> Void {
+        let queue = DispatchQueue(label: "fieldpost.ingest.turns")
+        return { isOver in queue.asyncAfter(deadline: .now() + .milliseconds(lastMilliseconds), execute: isOver) }
     }
 
     /// Waits for a turn.
@@ -62,7 +67,7 @@ final class FrameTurns: Sendable {
 
     private func begin(_ turn: Turn, _ taken: @Sendable (Turn) -> Void) {
         taken(turn)
-        queue.asyncAfter(deadline: .now() + .milliseconds(lastMilliseconds)) { self.isOver(turn) }
+        later { self.isOver(turn) }
     }
 
     /// The frame is whole: what is still to wait for is the hub's own disk.
